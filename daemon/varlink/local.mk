@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The server part on its own, so that tests serve other interfaces with the very same code.
+noinst_LTLIBRARIES += libvarlink.la
+libvarlink_la_SOURCES = daemon/varlink/server.h
+libvarlink_la_LIBADD = libutil.la $(LIBEVENT_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS)
