@@ -35,6 +35,16 @@ enum memory_outcome {
 	MEMORY_UNAVAILABLE, /* the holder cannot be reached or refused; reason says why */
 };
 
+#define MEMORY_REASON_MAX 256
+
+/*
+ * Checks a client's descriptor and numbers as far as that goes without blocking and without mapping
+ * anything, and tells how many bytes it is about. fd -1: an allocation of size bytes. The pin job
+ * checks all of it again. reason is filled unless MEMORY_OK is returned. Pure; any thread.
+ */
+enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool size_given,
+	uint64_t *ret_bytes, char reason[static MEMORY_REASON_MAX]);
+
 /* What a successful pin job leaves behind; given back with an unpin job. */
 struct pinned {
 	uint64_t name;        /* the holder's name for it; never repeats */
@@ -63,7 +73,7 @@ struct memory_job {
 
 	/* results of MEMORY_PIN; argument of MEMORY_UNPIN (owned by the job from submission on) */
 	enum memory_outcome outcome;
-	char reason[256]; /* for the client, when the outcome is not MEMORY_OK */
+	char reason[MEMORY_REASON_MAX]; /* for the client, when the outcome is not MEMORY_OK */
 	struct pinned *pinned;
 
 	struct memory_job *next; /* the workers' own */

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * How a request can end, in one table: every outcome is exactly one Varlink error, one D-Bus error
+ * and one exit status of ghmemctl (contract §3 to §5). Pure; thread-safe.
+ */
+
+enum outcome {
+	OUTCOME_OK = 0,
+	OUTCOME_POLICY_DENIED,
+	OUTCOME_QUOTA_EXCEEDED,
+	OUTCOME_PARCEL_NOT_FOUND,
+	OUTCOME_PARCEL_IN_USE,
+	OUTCOME_MEMORY_INVALID,
+	OUTCOME_MANAGER_ERROR,
+	OUTCOME_MANAGER_UNAVAILABLE,
+	OUTCOME_UNKNOWN,
+	OUTCOME_INVALID_PARAMETER,
+};
+
+/* Fully qualified Varlink error; NULL for OUTCOME_OK. Static string. */
+const char *outcome_varlink_error(enum outcome outcome);
+
+/* The contract's short name, also the last part of the D-Bus error: "PolicyDenied". Static string. */
+const char *outcome_name(enum outcome outcome);
+
+/* Exit status of a command that ends this way. */
+int outcome_exit_status(enum outcome outcome);
