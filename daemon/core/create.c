@@ -33,6 +33,16 @@ static bool fail_parameter(struct request *request, const char *field, const cha
 
 static bool validate(struct request *request)
 {
+	if (request->sources & ~(unsigned)(POLICY_SOURCE_FD | POLICY_SOURCE_ALLOCATE | POLICY_SOURCE_PRIVATE)) {
+		request_fail(request, OUTCOME_MEMORY_INVALID,
+			"this version lends memory from fd and allocate (also private) only");
+		return false;
+	}
+	if (request->mem_type == GHRM_MEM_IO) {
+		request_fail(request, OUTCOME_MEMORY_INVALID,
+			"memory from fd and allocate is normal memory, not device memory");
+		return false;
+	}
 	if (request->n_grants == 0)
 		return fail_parameter(request, "grants", "at least one virtual machine must be named");
 	if (request->n_grants > 255) /* rm-protocol §8.1 */

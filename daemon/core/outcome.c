@@ -19,6 +19,7 @@ static const struct {
 	[OUTCOME_MANAGER_UNAVAILABLE] = BROKER("ManagerUnavailable", 1),
 	[OUTCOME_UNKNOWN] = BROKER("OutcomeUnknown", 1),
 	[OUTCOME_INVALID_PARAMETER] = { "InvalidParameter", "org.varlink.service.InvalidParameter", 1 },
+	[OUTCOME_POLICY_INVALID] = BROKER("PolicyInvalid", 1),
 #undef BROKER
 };
 

@@ -17,6 +17,7 @@ enum outcome {
 	OUTCOME_MANAGER_UNAVAILABLE,
 	OUTCOME_UNKNOWN,
 	OUTCOME_INVALID_PARAMETER,
+	OUTCOME_POLICY_INVALID, /* the policy files, on a reload */
 };
 
 /* Fully qualified Varlink error; NULL for OUTCOME_OK. Static string. */

@@ -106,7 +106,7 @@ static void reload(struct broker *broker, struct request *request)
 	if (!broker_require(broker, request, request->client, POLICY_ADMIN))
 		return;
 	if (broker_reload(broker, &error) < 0) {
-		request_fail(request, OUTCOME_MANAGER_ERROR, "the old policy stays in force: %s",
+		request_fail(request, OUTCOME_POLICY_INVALID, "the old policy stays in force: %s",
 			error ? error : "out of memory");
 		return;
 	}

@@ -132,6 +132,7 @@ struct request {
 	bool label_given;
 	uint8_t host_rights; /* Share */
 	bool sanitize;
+	bool notify; /* announce it to the grantees that run */
 	enum policy_lifetime lifetime;
 
 	/* Reclaim, Describe */

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/varlink/face.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/varlink/decode.h"
+#include "daemon/varlink/idl.h"
+#include "util/log.h"
+
+struct face {
+	struct broker *broker;
+	struct varlink_server *server;
+};
+
+/* One in each I/O thread: where core's answers come in. */
+struct desk {
+	struct mailbox mailbox;
+	struct event_base *base;
+	size_t waiting; /* requests that core has */
+};
+
+/* ---- answers ---- */
+
+static void finish_list(struct varlink_call *call, const struct reply *reply)
+{
+	for (size_t i = 0; i + 1 < reply->n_parcels; i++)
+		if (!varlink_reply_continues(call,
+			    json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[i]))))
+			break;
+	if (reply->n_parcels == 0) {
+		/* A stream with nothing in it: one last reply without a parcel. */
+		varlink_reply(call, NULL, -1);
+		return;
+	}
+	varlink_reply(call, json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[reply->n_parcels - 1])),
+		-1);
+}
+
+static void finish_parcel(struct varlink_call *call, struct reply *reply, bool with_fd)
+{
+	json_t *parameters = json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[0]));
+
+	if (with_fd && parameters)
+		json_object_set_new(parameters, "fd", reply->fd >= 0 ? json_integer(0) : json_null());
+	varlink_reply(call, parameters, TAKE_FD(reply->fd));
+}
+
+static void finish_call(struct varlink_call *call, struct request *request)
+{
+	struct reply *reply = &request->reply;
+
+	if (reply->outcome != OUTCOME_OK) {
+		varlink_error(call, outcome_varlink_error(reply->outcome), encode_error(request));
+		return;
+	}
+	switch (request->verb) {
+	case VERB_SHARE:
+	case VERB_LEND: finish_parcel(call, reply, true); break;
+	case VERB_DESCRIBE: finish_parcel(call, reply, false); break;
+	case VERB_RECLAIM: varlink_reply(call, NULL, -1); break;
+	case VERB_LIST: finish_list(call, reply); break;
+	case VERB_STATUS:
+		varlink_reply(call, json_pack("{s:o}", "status", encode_status(reply->status)), -1);
+		break;
+	case VERB_CHECK:
+		varlink_reply(call,
+			json_pack("{s:b, s:s?, s:s}", "allowed", (int)reply->allowed, "rule", reply->rule,
+				"reason", reply->reason ? reply->reason : ""),
+			-1);
+		break;
+	case VERB_RELOAD:
+		varlink_reply(call,
+			json_pack("{s:I, s:I}", "files", (json_int_t)reply->policy_files, "rules",
+				(json_int_t)reply->policy_rules),
+			-1);
+		break;
+	}
+}
+
+static void on_answer(struct letter *letter, void *userdata)
+{
+	struct request *request = container_of(letter, struct request, letter);
+	struct desk *desk = userdata;
+
+	desk->waiting--;
+	finish_call(request->cookie, request);
+	request_free(request);
+}
+
+/* ---- calls ---- */
+
+static void ask(struct varlink_call *call, struct request *request, bool decoded, char *bad_field,
+	struct face *face)
+{
+	struct varlink_connection *connection = varlink_call_connection(call);
+	_cleanup_free_ char *parameter = bad_field;
+	struct desk *desk;
+
+	if (!decoded) {
+		varlink_error_invalid_parameter(call, parameter ? parameter : "");
+		request_free(request);
+		return;
+	}
+	desk = varlink_connection_thread_userdata(connection);
+	request->client = varlink_connection_userdata(connection);
+	request->reply_to = &desk->mailbox;
+	request->deliver = on_answer;
+	request->cookie = call;
+	desk->waiting++;
+	broker_post_request(face->broker, request);
+}
+
+/* A fresh request, or the call is answered and NULL returned. */
+static struct request *start(struct varlink_call *call, enum verb verb)
+{
+	struct request *request = NULL;
+
+	/* Without a client in core (out of memory when it connected) there is nothing to ask for. */
+	if (varlink_connection_userdata(varlink_call_connection(call)))
+		request = request_new();
+	if (!request) {
+		varlink_error(call, outcome_varlink_error(OUTCOME_MANAGER_UNAVAILABLE),
+			json_pack("{s:s}", "reason", "the daemon is out of memory"));
+		return NULL;
+	}
+	request->verb = verb;
+	return request;
+}
+
+static void create(struct varlink_call *call, json_t *parameters, enum verb verb, struct face *face)
+{
+	struct request *request = start(call, verb);
+	char *field = NULL;
+
+	if (request)
+		ask(call, request, decode_share_or_lend(parameters, call, request, &field), field, face);
+}
+
+static void method_share(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	create(call, parameters, VERB_SHARE, userdata);
+}
+
+static void method_lend(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	create(call, parameters, VERB_LEND, userdata);
+}
+
+static void method_reclaim(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct request *request = start(call, VERB_RECLAIM);
+	char *field = NULL;
+
+	if (request)
+		ask(call, request, decode_reclaim(parameters, request, &field), field, userdata);
+}
+
+static void method_describe(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct request *request = start(call, VERB_DESCRIBE);
+	char *field = NULL;
+
+	if (request)
+		ask(call, request, decode_describe(parameters, request, &field), field, userdata);
+}
+
+static void method_check(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	struct request *request = start(call, VERB_CHECK);
+	char *field = NULL;
+
+	if (request)
+		ask(call, request, decode_check(parameters, request, &field), field, userdata);
+}
+
+static void plain(struct varlink_call *call, json_t *parameters, enum verb verb, struct face *face)
+{
+	struct request *request = start(call, verb);
+	char *field = NULL;
+
+	if (request)
+		ask(call, request, decode_nothing(parameters, &field), field, face);
+}
+
+static void method_list(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	plain(call, parameters, VERB_LIST, userdata);
+}
+
+static void method_status(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	plain(call, parameters, VERB_STATUS, userdata);
+}
+
+static void method_reload(struct varlink_call *call, json_t *parameters, void *userdata)
+{
+	plain(call, parameters, VERB_RELOAD, userdata);
+}
+
+/* In the interface, but not in this version. */
+static void method_later(struct varlink_call *call, json_t *parameters _unused_, void *userdata _unused_)
+{
+	varlink_error_not_implemented(call);
+}
+
+static const struct varlink_method methods[] = {
+	{ .name = "Share", .call = method_share },
+	{ .name = "Lend", .call = method_lend },
+	{ .name = "Donate", .call = method_later },
+	{ .name = "Reclaim", .call = method_reclaim },
+	{ .name = "Describe", .call = method_describe },
+	{ .name = "List", .call = method_list, .needs_more = true },
+	{ .name = "ListIncoming", .call = method_later },
+	{ .name = "Accept", .call = method_later },
+	{ .name = "Release", .call = method_later },
+	{ .name = "Check", .call = method_check },
+	{ .name = "Monitor", .call = method_later },
+	{ .name = "Status", .call = method_status },
+	{ .name = "Reload", .call = method_reload },
+	{},
+};
+
+static const struct varlink_interface broker_interface = {
+	.name = "org.ghmem.Broker",
+	.description = org_ghmem_Broker_varlink,
+	.methods = methods,
+};
+
+static const struct varlink_interface *const interfaces[] = { &broker_interface, NULL };
+
+/* ---- connections and threads ---- */
+
+static void *on_opened(struct varlink_connection *connection, void *userdata)
+{
+	const struct varlink_peer *peer = varlink_connection_peer(connection);
+	struct face *face = userdata;
+	struct client *client;
+
+	client = client_new(varlink_connection_id(connection), peer->uid, peer->pid, peer->groups,
+		peer->n_groups, peer->unit);
+	if (client)
+		broker_post_opened(face->broker, client);
+	return client;
+}
+
+static void on_closed(struct varlink_connection *connection _unused_, void *connection_userdata, void *userdata)
+{
+	struct face *face = userdata;
+
+	if (connection_userdata)
+		broker_post_closed(face->broker, connection_userdata);
+}
+
+static void *on_thread_started(struct event_base *base, unsigned index _unused_, void *userdata _unused_)
+{
+	struct desk *desk = calloc(1, sizeof(*desk));
+
+	if (!desk || mailbox_init(&desk->mailbox, base, desk) < 0) {
+		free(desk);
+		return NULL;
+	}
+	desk->base = base;
+	return desk;
+}
+
+/* Core still answers every request; a call whose connection is closed is just freed. */
+static void on_thread_stopped(void *thread_userdata, void *userdata _unused_)
+{
+	struct desk *desk = thread_userdata;
+
+	while (desk->waiting > 0)
+		event_base_loop(desk->base, EVLOOP_ONCE);
+	mailbox_done(&desk->mailbox);
+	free(desk);
+}
+
+int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned threads)
+{
+	struct face *face = calloc(1, sizeof(*face));
+	int r;
+
+	if (!face)
+		return -ENOMEM;
+	face->broker = broker;
+	r = varlink_server_new(&face->server, listen_fd,
+		&(struct varlink_server_options){
+			.vendor = "ghmemd project",
+			.product = "ghmemd",
+			.version = VERSION,
+			.url = "https://ghmem.org/",
+			.interfaces = interfaces,
+			.userdata = face,
+			.threads = threads,
+			.opened = on_opened,
+			.closed = on_closed,
+			.thread_started = on_thread_started,
+			.thread_stopped = on_thread_stopped,
+		});
+	if (r < 0) {
+		free(face);
+		return r;
+	}
+	*ret = face;
+	return 0;
+}
+
+void face_stop_listening(struct face *face)
+{
+	varlink_server_stop_listening(face->server);
+}
+
+struct face *face_free(struct face *face)
+{
+	if (!face)
+		return NULL;
+	varlink_server_free(face->server);
+	free(face);
+	return NULL;
+}

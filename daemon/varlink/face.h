@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The Varlink face: org.ghmem.Broker. It only translates between JSON and core's requests and replies.
+ */
+
+#include "daemon/core/broker.h"
+#include "daemon/varlink/server.h"
+
+struct face;
+
+/*
+ * Serves a listening socket, which belongs to the face from a success on, in threads of its own.
+ * The broker must outlive it. Returns 0 or -errno.
+ */
+int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned threads);
+
+/* Accepts no more connections; open ones go on, so that running calls are answered. */
+void face_stop_listening(struct face *face);
+
+/*
+ * Closes all connections. The core loop must go on until the letters about them have been delivered
+ * (broker_free does that). Accepts and returns NULL.
+ */
+struct face *face_free(struct face *face);
