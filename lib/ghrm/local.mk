@@ -3,4 +3,5 @@ noinst_LTLIBRARIES += libghrm.la
 libghrm_la_SOURCES = \
 	lib/ghrm/packet.h lib/ghrm/packet.c \
 	lib/ghrm/error.h lib/ghrm/error.c \
-	lib/ghrm/message.h lib/ghrm/message.c
+	lib/ghrm/message.h lib/ghrm/message.c \
+	lib/ghrm/vm.c lib/ghrm/wire.h

@@ -88,9 +88,11 @@ struct ghrm_expected {
 
 /*
  * Takes one packet by the client's rules (§2.5): requests are dropped; so is a reply to anything
- * but *expected, and one without an error word; a first packet ends a half-joined message, and so
- * does a continuation that does not fit it. *ret_aborted (may be NULL) is set to true when the
- * reply to *expected was being joined and was lost that way, else left alone.
+ * but *expected, and one without an error word; a first packet that is not dropped ends a
+ * half-joined message, and so does a continuation with another msg_id or fragment count (its
+ * sequence number is not looked at). *ret_aborted (may be NULL) is set to true when the reply to
+ * *expected is lost: it was being joined and was ended that way, or it has no error word; else it
+ * is left alone.
  */
 enum ghrm_feed ghrm_client_feed(struct ghrm_reassembly *reassembly, const struct ghrm_expected *expected,
 	const void *packet, size_t size, struct ghrm_message *ret, bool *ret_aborted);
