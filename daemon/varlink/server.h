@@ -22,8 +22,9 @@
 
 #include "util/util.h"
 
-#define VARLINK_MESSAGE_MAX (16u * 1024 * 1024) /* bytes without the terminating NUL; contract §3 */
-#define VARLINK_FDS_MAX     16                  /* descriptors with one message */
+/* Bytes of a message without the terminating NUL (contract §3), descriptors with one. */
+#define VARLINK_MESSAGE_MAX (16u * 1024 * 1024)
+#define VARLINK_FDS_MAX     16
 
 #define VARLINK_ERROR_INTERFACE_NOT_FOUND    "org.varlink.service.InterfaceNotFound"
 #define VARLINK_ERROR_METHOD_NOT_FOUND       "org.varlink.service.MethodNotFound"
@@ -41,7 +42,7 @@ struct varlink_peer {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-	int pidfd; /* -1 when the process was gone already */
+	int pidfd;     /* -1 when the process was gone already or cannot be told for certain */
 	gid_t *groups; /* primary and supplementary */
 	size_t n_groups;
 	char *unit; /* systemd unit, NULL when there is none */
@@ -59,12 +60,13 @@ struct varlink_method {
 
 struct varlink_interface {
 	const char *name;
-	const char *description; /* the interface definition, as GetInterfaceDescription returns it */
+	const char *description; /* the definition, as GetInterfaceDescription returns it */
 	const struct varlink_method *methods; /* ends with a NULL name */
 };
 
+/* Copied by varlink_server_new, but not what it points to. */
 struct varlink_server_options {
-	const char *vendor, *product, *version, *url; /* for GetInfo */
+	const char *vendor, *product, *version, *url;      /* for GetInfo */
 	const struct varlink_interface *const *interfaces; /* NULL-terminated */
 	void *userdata;
 	unsigned threads;
@@ -75,8 +77,12 @@ struct varlink_server_options {
 	 * server: calls kept by a method must be finished all the same (the reply goes nowhere).
 	 */
 	void *(*opened)(struct varlink_connection *connection, void *userdata);
-	void (*closed)(struct varlink_connection *connection, void *connection_userdata, void *userdata);
-	/* Called once in each I/O thread before its loop starts and after it ended. May be NULL. */
+	void (*closed)(
+		struct varlink_connection *connection, void *connection_userdata, void *userdata);
+	/*
+	 * Called once in each I/O thread before its loop starts (perhaps before varlink_server_new has
+	 * returned) and after it ended, when all its connections are closed. May be NULL.
+	 */
 	void *(*thread_started)(struct event_base *base, unsigned index, void *userdata);
 	void (*thread_stopped)(void *thread_userdata, void *userdata);
 };
