@@ -244,3 +244,9 @@ bool varlink_error_invalid_parameter(struct varlink_call *call, const char *para
 	return varlink_error(
 		call, VARLINK_ERROR_INVALID_PARAMETER, json_pack("{s:s}", "parameter", parameter));
 }
+
+bool varlink_error_not_implemented(struct varlink_call *call)
+{
+	return varlink_error(call, VARLINK_ERROR_METHOD_NOT_IMPLEMENTED,
+		json_pack("{s:s}", "method", call->method));
+}

@@ -2,23 +2,22 @@
 #include "daemon/varlink/face.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "daemon/varlink/decode.h"
 #include "daemon/varlink/idl.h"
 #include "util/log.h"
 
-struct face {
-	struct broker *broker;
-	struct varlink_server *server;
-};
-
 /* One in each I/O thread: where core's answers come in. */
 struct desk {
 	struct mailbox mailbox;
-	struct event_base *base;
-	size_t waiting; /* requests that core has */
+	bool open;
+};
+
+struct face {
+	struct broker *broker;
+	struct varlink_server *server;
+	struct desk *desks;
+	unsigned n_desks;
 };
 
 /* ---- answers ---- */
@@ -79,12 +78,10 @@ static void finish_call(struct varlink_call *call, struct request *request)
 	}
 }
 
-static void on_answer(struct letter *letter, void *userdata)
+static void on_answer(struct letter *letter, void *userdata _unused_)
 {
 	struct request *request = container_of(letter, struct request, letter);
-	struct desk *desk = userdata;
 
-	desk->waiting--;
 	finish_call(request->cookie, request);
 	request_free(request);
 }
@@ -108,7 +105,6 @@ static void ask(struct varlink_call *call, struct request *request, bool decoded
 	request->reply_to = &desk->mailbox;
 	request->deliver = on_answer;
 	request->cookie = call;
-	desk->waiting++;
 	broker_post_request(face->broker, request);
 }
 
@@ -117,8 +113,11 @@ static struct request *start(struct varlink_call *call, enum verb verb)
 {
 	struct request *request = NULL;
 
-	/* Without a client in core (out of memory when it connected) there is nothing to ask for. */
-	if (varlink_connection_userdata(varlink_call_connection(call)))
+	struct varlink_connection *connection = varlink_call_connection(call);
+	const struct desk *desk = varlink_connection_thread_userdata(connection);
+
+	/* Out of memory when the client connected, or when its thread started. */
+	if (varlink_connection_userdata(connection) && desk->open)
 		request = request_new();
 	if (!request) {
 		varlink_error(call, outcome_varlink_error(OUTCOME_MANAGER_UNAVAILABLE),
@@ -253,27 +252,21 @@ static void on_closed(struct varlink_connection *connection _unused_, void *conn
 		broker_post_closed(face->broker, connection_userdata);
 }
 
-static void *on_thread_started(struct event_base *base, unsigned index _unused_, void *userdata _unused_)
+static void *on_thread_started(struct event_base *base, unsigned index, void *userdata)
 {
-	struct desk *desk = calloc(1, sizeof(*desk));
+	struct face *face = userdata;
+	struct desk *desk = &face->desks[index];
 
-	if (!desk || mailbox_init(&desk->mailbox, base, desk) < 0) {
-		free(desk);
-		return NULL;
-	}
-	desk->base = base;
+	desk->open = mailbox_init(&desk->mailbox, base, desk) == 0;
 	return desk;
 }
 
-/* Core still answers every request; a call whose connection is closed is just freed. */
+/* Core may still have requests of this thread; face_free takes in the answers. */
 static void on_thread_stopped(void *thread_userdata, void *userdata _unused_)
 {
 	struct desk *desk = thread_userdata;
 
-	while (desk->waiting > 0)
-		event_base_loop(desk->base, EVLOOP_ONCE);
-	mailbox_done(&desk->mailbox);
-	free(desk);
+	mailbox_unwatch(&desk->mailbox);
 }
 
 int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned threads)
@@ -284,12 +277,18 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 	if (!face)
 		return -ENOMEM;
 	face->broker = broker;
+	face->n_desks = threads;
+	face->desks = calloc(threads, sizeof(*face->desks));
+	if (!face->desks) {
+		free(face);
+		return -ENOMEM;
+	}
 	r = varlink_server_new(&face->server, listen_fd,
 		&(struct varlink_server_options){
 			.vendor = "ghmemd project",
 			.product = "ghmemd",
 			.version = VERSION,
-			.url = "https://ghmem.org/",
+			.url = "man:ghmemd(8)",
 			.interfaces = interfaces,
 			.userdata = face,
 			.threads = threads,
@@ -299,6 +298,7 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 			.thread_stopped = on_thread_stopped,
 		});
 	if (r < 0) {
+		free(face->desks);
 		free(face);
 		return r;
 	}
@@ -316,6 +316,10 @@ struct face *face_free(struct face *face)
 	if (!face)
 		return NULL;
 	varlink_server_free(face->server);
+	mailbox_drain(broker_mailbox(face->broker)); /* answers all that was asked */
+	for (unsigned i = 0; i < face->n_desks; i++)
+		mailbox_done(&face->desks[i].mailbox);
+	free(face->desks);
 	free(face);
 	return NULL;
 }

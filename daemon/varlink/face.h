@@ -20,7 +20,7 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 void face_stop_listening(struct face *face);
 
 /*
- * Closes all connections. The core loop must go on until the letters about them have been delivered
- * (broker_free does that). Accepts and returns NULL.
+ * Closes all connections and ends the threads. For the core thread, after the broker has stopped: no
+ * operation may be running. Accepts and returns NULL.
  */
 struct face *face_free(struct face *face);

@@ -139,3 +139,6 @@ bool varlink_error(struct varlink_call *call, const char *name, json_t *paramete
 
 /* org.varlink.service.InvalidParameter with the field's name, a path for inner ones ("memory.fd"). */
 bool varlink_error_invalid_parameter(struct varlink_call *call, const char *parameter);
+
+/* org.varlink.service.MethodNotImplemented for a method that the interface has and this version not. */
+bool varlink_error_not_implemented(struct varlink_call *call);

@@ -32,13 +32,19 @@ int mailbox_init(struct mailbox *mailbox, struct event_base *base, void *userdat
 	return 0;
 }
 
+void mailbox_unwatch(struct mailbox *mailbox)
+{
+	if (mailbox->event)
+		event_free(mailbox->event);
+	mailbox->event = NULL;
+}
+
 void mailbox_done(struct mailbox *mailbox)
 {
-	if (!mailbox->event)
+	if (!mailbox->tail || mailbox->fd < 0)
 		return;
+	mailbox_unwatch(mailbox);
 	mailbox_drain(mailbox);
-	event_free(mailbox->event);
-	mailbox->event = NULL;
 	mailbox->fd = util_close(mailbox->fd);
 	pthread_mutex_destroy(&mailbox->lock);
 }

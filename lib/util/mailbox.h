@@ -34,7 +34,16 @@ struct mailbox {
  */
 int mailbox_init(struct mailbox *mailbox, struct event_base *base, void *userdata);
 
-/* Stops watching. Letters that were not delivered are delivered now, so that none leaks. */
+/*
+ * Stops watching, before the base is freed; letters still come in and mailbox_drain delivers them, in
+ * whichever thread is the receiver's successor.
+ */
+void mailbox_unwatch(struct mailbox *mailbox);
+
+/*
+ * Ends a mailbox, watched or not. Letters that were not delivered are delivered now, so that none
+ * leaks. Harmless for one that is zero or has ended.
+ */
 void mailbox_done(struct mailbox *mailbox);
 
 /* Queues a letter, whose deliver must be set, and wakes the receiver. */
