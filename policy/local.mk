@@ -1,4 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 noinst_LTLIBRARIES += libpolicy.la
-libpolicy_la_SOURCES = policy/policy.h
+libpolicy_la_SOURCES = \
+	policy/policy.h policy/internal.h policy/check.h \
+	policy/arena.h policy/arena.c \
+	policy/locate.h policy/locate.c \
+	policy/report.h policy/report.c \
+	policy/words.c policy/sets.c policy/snapshot.c \
+	policy/value.c policy/range.c policy/who.c policy/rule.c policy/check.c policy/load.c \
+	policy/index.c policy/match.c policy/explain.c policy/shadow.c
 libpolicy_la_LIBADD = libghrm.la libutil.la $(JANSSON_LIBS)
+
+dist_policy_DATA += policy/50-root.json

@@ -79,11 +79,12 @@ void policy_report_done(struct policy_report *report);
  * errors and warnings. Returns 0 and a snapshot in *ret (the caller's reference); -EBADMSG when
  * there was any error (then *ret is untouched); another -errno when the environment failed.
  */
-int policy_load(const char *const *dirs, size_t n_dirs, struct policy **ret, struct policy_report *report);
+int policy_load(
+	const char *const *dirs, size_t n_dirs, struct policy **ret, struct policy_report *report);
 
 /* The same for a list of single files, in their order, without masking: `policy verify FILE…`. */
-int policy_load_files(
-	const char *const *files, size_t n_files, struct policy **ret, struct policy_report *report);
+int policy_load_files(const char *const *files, size_t n_files, struct policy **ret,
+	struct policy_report *report);
 
 struct policy *policy_ref(struct policy *policy);
 struct policy *policy_unref(struct policy *policy); /* accepts and returns NULL */
@@ -123,15 +124,21 @@ struct policy_request {
 	struct policy_subject subject;
 	enum policy_operation operation;
 	bool has_memory; /* share, lend, donate: the fields below are part of the request */
-	const struct ghrm_acl_entry *grants; /* grantees; the host's own entry of a share is not one */
+	/* Grantees; the host's own entry of a share is not one. */
+	const struct ghrm_acl_entry *grants;
 	size_t n_grants;
 	uint8_t mem_type; /* enum ghrm_mem_type */
-	unsigned sources; /* enum policy_source, or'ed: all that the request uses */
+	/*
+	 * enum policy_source, or'ed: all that the request uses. One piece of memory has one source: a
+	 * copied descriptor is COPY, broker's memory that is not passed PRIVATE, a piece of a pool
+	 * POOL; FD and ALLOCATE beside these are ignored.
+	 */
+	unsigned sources;
 	const struct ghrm_region *regions; /* fixed ranges, for POLICY_SOURCE_REGIONS */
 	size_t n_regions;
 	uint32_t label;
 	bool label_given; /* false: the broker picks one, no rule about labels can refuse it */
-	enum policy_lifetime lifetime;
+	enum policy_lifetime lifetime; /* 0: the operation has none (donate) */
 };
 
 struct policy_decision {
@@ -140,7 +147,8 @@ struct policy_decision {
 };
 
 /* The first rule that matches decides; no rule, no access. Never fails, never allocates. */
-struct policy_decision policy_decide(const struct policy *policy, const struct policy_request *request);
+struct policy_decision policy_decide(
+	const struct policy *policy, const struct policy_request *request);
 
 /*
  * The same decision in words ("denied by rule X (FILE:LINE)", "no rule matches: …"), with the first
