@@ -21,8 +21,8 @@
 #include "daemon/varlink/face.h"
 #include "util/log.h"
 
-#define CONFIG_FILE       "/etc/ghmemd/ghmemd.json"
-#define RM_DEADLINE_USEC  (10 * 1000000ull) /* for one answer; RM works in milliseconds */
+#define CONFIG_FILE      "/etc/ghmemd/ghmemd.json"
+#define RM_DEADLINE_USEC (10 * 1000000ull) /* for one answer; RM works in milliseconds */
 
 struct daemon {
 	struct options options;
@@ -92,7 +92,8 @@ static void on_signal(evutil_socket_t number, short what _unused_, void *userdat
 	if (number == SIGHUP) {
 		sd_notify(0, "RELOADING=1");
 		if (broker_reload(daemon->broker, &error) < 0)
-			log_err("the old policy stays in force: %s", error ? error : "out of memory");
+			log_err("the old policy stays in force: %s",
+				error ? error : "out of memory");
 		sd_notify(0, "READY=1");
 		return;
 	}
@@ -145,7 +146,8 @@ static int start_memory(struct daemon *daemon, bool emulated)
 	if (r < 0)
 		return r;
 	/* The prefix tells a later daemon that nothing can reach the memory: memory.h, memory_new. */
-	snprintf(epoch, sizeof(epoch), "%s%016" PRIx64, daemon->rm_is_built_in ? "emulator:" : "rm:", random);
+	snprintf(epoch, sizeof(epoch), "%s%016" PRIx64,
+		daemon->rm_is_built_in ? "emulator:" : "rm:", random);
 	r = memory_new(&daemon->memory,
 		&(struct memory_options){
 			.workers = daemon->options.jobs,
@@ -180,7 +182,8 @@ static int start_broker(struct daemon *daemon, bool emulated)
 
 	memory_left_over(daemon->memory, &options.left_over_entries, &options.left_over_pages);
 	if (options.left_over_entries > 0)
-		log_warning("the holder keeps %" PRIu64 " parcels (%" PRIu64 " pages) of a daemon before this "
+		log_warning("the holder keeps %" PRIu64 " parcels (%" PRIu64
+			    " pages) of a daemon before this "
 			    "one; they stay pinned",
 			options.left_over_entries, options.left_over_pages);
 	return broker_new(&daemon->broker, &options);
@@ -253,7 +256,8 @@ static void tell_ready(const struct daemon *daemon, bool emulated)
 		log_warning("NOT FOR REAL USE: %s", abilities->text);
 	log_notice("ready: Resource Manager %s%s, %zu policy rules in %zu files, serving %s",
 		daemon->options.rm, emulated ? " (an emulator: no VM really gets the memory)" : "",
-		policy_n_rules(daemon->policy), policy_n_files(daemon->policy), daemon->options.varlink);
+		policy_n_rules(daemon->policy), policy_n_files(daemon->policy),
+		daemon->options.varlink);
 	sd_notifyf(0, "READY=1\nSTATUS=Lending memory through %s", daemon->options.rm);
 }
 

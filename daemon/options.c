@@ -64,15 +64,17 @@ static bool add_policy_dir(struct options *options, const char *dir)
 }
 
 /* One option from either place. where: "--jobs" or "FILE: key \"jobs\"", for the message. */
-static bool set_option(struct options *options, const char *name, const char *value, const char *where)
+static bool set_option(
+	struct options *options, const char *name, const char *value, const char *where)
 {
 	uint64_t number;
 
 	if (strcmp(name, "rm") == 0) {
 		if (strcmp(value, "emulator") != 0 && strncmp(value, "unix:", 5) != 0 &&
 			strncmp(value, "dev:", 4) != 0) {
-			fprintf(stderr, "ghmemd: %s: \"%s\" is not emulator, unix:PATH or dev:PATH\n", where,
-				value);
+			fprintf(stderr,
+				"ghmemd: %s: \"%s\" is not emulator, unix:PATH or dev:PATH\n",
+				where, value);
 			return false;
 		}
 		return set_text(&options->rm, value);
@@ -87,7 +89,8 @@ static bool set_option(struct options *options, const char *name, const char *va
 		return add_policy_dir(options, value);
 	if (strcmp(name, "jobs") == 0) {
 		if (util_parse_u64(value, false, &number) < 0 || number < 1 || number > 1024) {
-			fprintf(stderr, "ghmemd: %s: \"%s\" is not a number from 1 to 1024\n", where, value);
+			fprintf(stderr, "ghmemd: %s: \"%s\" is not a number from 1 to 1024\n",
+				where, value);
 			return false;
 		}
 		options->jobs = (unsigned)number;
@@ -95,7 +98,8 @@ static bool set_option(struct options *options, const char *name, const char *va
 	}
 	options->log_level = log_level_from_name(value);
 	if (options->log_level < 0)
-		fprintf(stderr, "ghmemd: %s: \"%s\" is not debug, info, notice, warning or err\n", where, value);
+		fprintf(stderr, "ghmemd: %s: \"%s\" is not debug, info, notice, warning or err\n",
+			where, value);
 	return options->log_level >= 0;
 }
 
@@ -108,7 +112,8 @@ static bool config_value(struct options *options, const char *file, const char *
 
 	snprintf(where, sizeof(where), "%s: key \"%s\"", file, key);
 	if (is_jobs && json_is_integer(value)) {
-		snprintf(number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		snprintf(
+			number, sizeof(number), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		return set_option(options, key, number, where);
 	}
 	if (strcmp(key, "policy-dir") == 0 && json_is_array(value)) {
@@ -116,7 +121,8 @@ static bool config_value(struct options *options, const char *file, const char *
 		size_t i;
 
 		json_array_foreach (value, i, entry)
-			if (!json_is_string(entry) || !add_policy_dir(options, json_string_value(entry))) {
+			if (!json_is_string(entry) ||
+				!add_policy_dir(options, json_string_value(entry))) {
 				fprintf(stderr, "ghmemd: %s must be a list of strings\n", where);
 				return false;
 			}
@@ -131,8 +137,8 @@ static bool config_value(struct options *options, const char *file, const char *
 
 static bool read_config(struct options *options, const char *file)
 {
-	static const char *const keys[] = { "rm", "varlink", "bus", "state-dir", "policy-dir", "jobs",
-		"log-level" };
+	static const char *const keys[] = { "rm", "varlink", "bus", "state-dir", "policy-dir",
+		"jobs", "log-level" };
 	json_error_t error;
 	json_t *config, *value;
 	const char *key;
@@ -145,7 +151,8 @@ static bool read_config(struct options *options, const char *file)
 		if (config)
 			fprintf(stderr, "ghmemd: %s: not a JSON object\n", file);
 		else
-			fprintf(stderr, "ghmemd: %s:%d:%d: %s\n", file, error.line, error.column, error.text);
+			fprintf(stderr, "ghmemd: %s:%d:%d: %s\n", file, error.line, error.column,
+				error.text);
 		json_decref(config);
 		return false;
 	}
@@ -174,11 +181,12 @@ static bool set_defaults(struct options *options)
 	options->log_level = LOG_INFO;
 	options->jobs = cpus > 2 ? (unsigned)cpus * 4 : 8;
 	return set_text(&options->rm, "emulator") && set_text(&options->bus, "system") &&
-		set_text(&options->state_dir, DEFAULT_STATE_DIR) &&
-		set_text(&options->varlink, DEFAULT_STATE_DIR "/org.ghmem.Broker");
+	       set_text(&options->state_dir, DEFAULT_STATE_DIR) &&
+	       set_text(&options->varlink, DEFAULT_STATE_DIR "/org.ghmem.Broker");
 }
 
-enum options_outcome options_parse(int argc, char **argv, const char *config_file, struct options *ret)
+enum options_outcome options_parse(
+	int argc, char **argv, const char *config_file, struct options *ret)
 {
 	static const struct option known[] = {
 		{ "rm", required_argument, NULL, 'o' },
@@ -217,7 +225,8 @@ enum options_outcome options_parse(int argc, char **argv, const char *config_fil
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "ghmemd: unexpected argument \"%s\"; try ghmemd --help\n", argv[optind]);
+		fprintf(stderr, "ghmemd: unexpected argument \"%s\"; try ghmemd --help\n",
+			argv[optind]);
 		return OPTIONS_USAGE;
 	}
 	return OPTIONS_RUN;

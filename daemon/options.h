@@ -25,5 +25,6 @@ enum options_outcome {
  * Reads config_file (one that does not exist is an empty one), then the command line. *ret is filled
  * and must be freed with options_done whatever the outcome.
  */
-enum options_outcome options_parse(int argc, char **argv, const char *config_file, struct options *ret);
+enum options_outcome options_parse(
+	int argc, char **argv, const char *config_file, struct options *ret);
 void options_done(struct options *options);

@@ -25,14 +25,16 @@ int startup_lock(const char *state_dir)
 	if (mkdir(state_dir, 0755) < 0 && errno != EEXIST) {
 		int r = -errno;
 
-		log_err("cannot make the state directory %s: %s; give another one with --state-dir=",
+		log_err("cannot make the state directory %s: %s; give another one with "
+			"--state-dir=",
 			state_dir, strerror(-r));
 		return r;
 	}
 	if (stat(state_dir, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022)) {
-		log_err("the state directory %s must be a directory of uid %u that nobody else can write",
+		log_err("the state directory %s must be a directory of uid %u that nobody else can "
+			"write",
 			state_dir, geteuid());
 		return -EPERM;
 	}
@@ -107,11 +109,14 @@ static int load(const char *const *dirs, size_t n_dirs, struct policy **ret, cha
 int startup_policy(const struct options *options, struct policy **ret, char **ret_error)
 {
 	_cleanup_free_ char *in_build_tree = NULL;
-	const char *defaults[] = { GHMEM_POLICY_DIR, "/run/ghmemd/policy.d", "/etc/ghmemd/policy.d" };
+	const char *defaults[] = { GHMEM_POLICY_DIR, "/run/ghmemd/policy.d",
+		"/etc/ghmemd/policy.d" };
 
 	if (options->n_policy_dirs > 0)
-		return load((const char *const *)options->policy_dirs, options->n_policy_dirs, ret, ret_error);
-	if (startup_sibling("../policy/policy.d", &in_build_tree) == 0 && access(in_build_tree, F_OK) == 0)
+		return load((const char *const *)options->policy_dirs, options->n_policy_dirs, ret,
+			ret_error);
+	if (startup_sibling("../policy/policy.d", &in_build_tree) == 0 &&
+		access(in_build_tree, F_OK) == 0)
 		defaults[0] = in_build_tree;
 	return load(defaults, ARRAY_SIZE(defaults), ret, ret_error);
 }
@@ -144,7 +149,8 @@ int startup_listen(const char *path, bool *ret_path_made)
 	if (fd >= 0)
 		return TAKE_FD(fd);
 	if (strlen(path) >= sizeof(address.sun_path)) {
-		log_err("the socket's path %s is longer than %zu bytes", path, sizeof(address.sun_path) - 1);
+		log_err("the socket's path %s is longer than %zu bytes", path,
+			sizeof(address.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}
 	strcpy(address.sun_path, path);

@@ -35,8 +35,8 @@ void broker_audit(const struct client *client, const char *operation, const stru
 	if (parcel && parcel->handle_known)
 		snprintf(handle, sizeof(handle), "%" PRIu32, parcel->handle);
 	for (size_t i = 0; parcel && i < parcel->n_grants && used < sizeof(vms) - 8; i++)
-		used += (size_t)snprintf(vms + used, sizeof(vms) - used, "%s%u", i ? "," : "",
-			parcel->acl[i].vmid);
+		used += (size_t)snprintf(
+			vms + used, sizeof(vms) - used, "%s%u", i ? "," : "", parcel->acl[i].vmid);
 	if (parcel)
 		util_format_bytes(parcel->bytes, size, sizeof(size));
 
@@ -82,8 +82,8 @@ struct policy_request broker_policy_request(
 	return asked;
 }
 
-static void refuse(struct request *request, const struct client *client, enum policy_operation operation,
-	const struct policy_rule *rule)
+static void refuse(struct request *request, const struct client *client,
+	enum policy_operation operation, const struct policy_rule *rule)
 {
 	const char *name = policy_operation_name(operation);
 
@@ -94,7 +94,8 @@ static void refuse(struct request *request, const struct client *client, enum po
 		request_fail(request, OUTCOME_POLICY_DENIED, "no policy rule allows uid %u this %s",
 			client->uid, name);
 	request->reply.rule = rule ? strdup(policy_rule_name(rule)) : NULL;
-	broker_audit(client, name, NULL, rule ? policy_rule_name(rule) : NULL, NULL, "denied by policy");
+	broker_audit(
+		client, name, NULL, rule ? policy_rule_name(rule) : NULL, NULL, "denied by policy");
 }
 
 const struct policy_rule *broker_decide_memory(struct broker *broker, struct request *request,

@@ -153,7 +153,8 @@ static void on_notification(struct broker *broker, const struct rm_event *event)
 		parcel = broker_find(broker, participant.handle);
 		if (!parcel)
 			return; /* another program's */
-		parcel_note_holder(parcel, participant.vmid, event->msg_id == GHRM_NOTIF_MEM_ACCEPTED);
+		parcel_note_holder(
+			parcel, participant.vmid, event->msg_id == GHRM_NOTIF_MEM_ACCEPTED);
 		if (event->msg_id == GHRM_NOTIF_MEM_RELEASED && parcel->wanted_back)
 			parcel_take_back(broker, parcel);
 		return;
@@ -186,7 +187,8 @@ static void on_link_lost(struct broker *broker)
 	struct parcel *parcel;
 
 	broker->link_up = false;
-	log_err("the link to the Resource Manager (%s) is closed: no memory is lent, and what is out stays "
+	log_err("the link to the Resource Manager (%s) is closed: no memory is lent, and what is "
+		"out stays "
 		"pinned",
 		broker->options.endpoint);
 	TAILQ_FOREACH (parcel, &broker->parcels, entry)
@@ -228,7 +230,8 @@ int broker_reload(struct broker *broker, char **ret_error)
 		return r;
 	policy_unref(broker->policy);
 	broker->policy = policy;
-	log_notice("policy read again: %zu rules in %zu files", policy_n_rules(policy), policy_n_files(policy));
+	log_notice("policy read again: %zu rules in %zu files", policy_n_rules(policy),
+		policy_n_files(policy));
 	return 0;
 }
 
@@ -251,9 +254,11 @@ int broker_new(struct broker **ret, const struct broker_options *options)
 		r = quota_new(&broker->quota);
 	if (r == 0) {
 		snprintf(broker->epoch, sizeof(broker->epoch), "%08" PRIx32, (uint32_t)random[0]);
-		broker->last_label = (uint32_t)(random[0] >> 33); /* fresh ones differ between daemons */
+		broker->last_label =
+			(uint32_t)(random[0] >> 33); /* fresh ones differ between daemons */
 		broker->retry_timer = evtimer_new(options->base, on_retry, broker);
-		r = broker->retry_timer ? mailbox_init(&broker->mailbox, options->base, broker) : -ENOMEM;
+		r = broker->retry_timer ? mailbox_init(&broker->mailbox, options->base, broker)
+					: -ENOMEM;
 	}
 	if (r < 0) {
 		broker_free(broker, false);

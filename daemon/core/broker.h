@@ -65,7 +65,8 @@ struct mailbox *broker_mailbox(struct broker *broker);
 /* ---- from any thread ---- */
 
 void broker_post_opened(struct broker *broker, struct client *client);
-void broker_post_closed(struct broker *broker, struct client *client); /* the last letter about it */
+void broker_post_closed(
+	struct broker *broker, struct client *client); /* the last letter about it */
 void broker_post_request(struct broker *broker, struct request *request);
 
 /* ---- core thread ---- */

@@ -33,7 +33,8 @@ static bool fail_parameter(struct request *request, const char *field, const cha
 
 static bool validate(struct request *request)
 {
-	if (request->sources & ~(unsigned)(POLICY_SOURCE_FD | POLICY_SOURCE_ALLOCATE | POLICY_SOURCE_PRIVATE)) {
+	if (request->sources &
+		~(unsigned)(POLICY_SOURCE_FD | POLICY_SOURCE_ALLOCATE | POLICY_SOURCE_PRIVATE)) {
 		request_fail(request, OUTCOME_MEMORY_INVALID,
 			"this version lends memory from fd and allocate (also private) only");
 		return false;
@@ -44,15 +45,18 @@ static bool validate(struct request *request)
 		return false;
 	}
 	if (request->n_grants == 0)
-		return fail_parameter(request, "grants", "at least one virtual machine must be named");
+		return fail_parameter(
+			request, "grants", "at least one virtual machine must be named");
 	if (request->n_grants > 255) /* rm-protocol §8.1 */
-		return fail_parameter(request, "grants", "at most 255 virtual machines can be named");
+		return fail_parameter(
+			request, "grants", "at most 255 virtual machines can be named");
 	for (size_t i = 0; i < request->n_grants; i++) {
 		if (request->grants[i].vmid == GHRM_VMID_HOST)
 			return fail_parameter(request, "grants", "VM 3 is the host itself");
 		for (size_t j = 0; j < i; j++)
 			if (request->grants[i].vmid == request->grants[j].vmid)
-				return fail_parameter(request, "grants", "a virtual machine is named twice");
+				return fail_parameter(
+					request, "grants", "a virtual machine is named twice");
 	}
 	return true;
 }
@@ -64,8 +68,8 @@ static bool measure(struct broker *broker, struct request *request)
 	enum memory_outcome outcome;
 	uint64_t bytes;
 
-	outcome = broker->options.memory_ops->measure(request->fd, request->offset, request->size,
-		request->size_given, &bytes, reason);
+	outcome = broker->options.memory_ops->measure(
+		request->fd, request->offset, request->size, request->size_given, &bytes, reason);
 	if (outcome != MEMORY_OK) {
 		request_fail(request, OUTCOME_MEMORY_INVALID, "%s", reason);
 		return false;
@@ -99,7 +103,8 @@ static uint64_t choose_made_up_base(struct broker *broker, uint64_t span)
 
 static uint32_t fresh_label(struct broker *broker)
 {
-	if (++broker->last_label == 0) /* label 0 with all rights is taken as guest RAM: rm-protocol §5.9 */
+	if (++broker->last_label ==
+		0) /* label 0 with all rights is taken as guest RAM: rm-protocol §5.9 */
 		broker->last_label = 1;
 	return broker->last_label;
 }
@@ -114,13 +119,15 @@ static bool fill_access_list(struct parcel *parcel, const struct request *reques
 		return false;
 	memcpy(parcel->acl, request->grants, n * sizeof(*parcel->acl));
 	parcel->n_grants = parcel->n_acl = n;
-	if (request->verb == VERB_SHARE) /* a SHARE lists the owner, a LEND must not: rm-protocol §3.1 */
+	if (request->verb ==
+		VERB_SHARE) /* a SHARE lists the owner, a LEND must not: rm-protocol §3.1 */
 		parcel->acl[parcel->n_acl++] =
 			(struct ghrm_acl_entry){ GHRM_VMID_HOST, request->host_rights };
 	return true;
 }
 
-static struct parcel *build(struct broker *broker, struct request *request, const struct policy_rule *rule)
+static struct parcel *build(
+	struct broker *broker, struct request *request, const struct policy_rule *rule)
 {
 	const struct client *client = request->client;
 	struct parcel *parcel = parcel_new(++broker->last_number, broker->epoch);
@@ -150,7 +157,8 @@ static struct parcel *build(struct broker *broker, struct request *request, cons
 
 /* ---- steps ---- */
 
-static enum progress charge(struct operation *operation, uint64_t parcels, uint64_t bytes, uint64_t regions)
+static enum progress charge(
+	struct operation *operation, uint64_t parcels, uint64_t bytes, uint64_t regions)
 {
 	struct parcel *parcel = operation->parcel;
 	struct policy_limits limits = policy_rule_limits(parcel->rule);
@@ -168,14 +176,14 @@ static enum progress charge(struct operation *operation, uint64_t parcels, uint6
 		return STEP_FAILED;
 	}
 	request_fail(request, OUTCOME_QUOTA_EXCEEDED,
-		"uid %u has %" PRIu64 " of %" PRIu64 " %s under rule %s (%s:%u)", parcel->uid, refusal.used,
-		refusal.maximum, refusal.name, policy_rule_name(parcel->rule),
+		"uid %u has %" PRIu64 " of %" PRIu64 " %s under rule %s (%s:%u)", parcel->uid,
+		refusal.used, refusal.maximum, refusal.name, policy_rule_name(parcel->rule),
 		policy_rule_file(parcel->rule), policy_rule_line(parcel->rule));
 	request->reply.limit = strdup(refusal.name);
 	request->reply.used = refusal.used;
 	request->reply.maximum = refusal.maximum;
-	broker_audit(request->client, verb_name(parcel->verb), parcel, policy_rule_name(parcel->rule), NULL,
-		"refused: limit reached");
+	broker_audit(request->client, verb_name(parcel->verb), parcel,
+		policy_rule_name(parcel->rule), NULL, "refused: limit reached");
 	return STEP_FAILED;
 }
 
@@ -186,7 +194,8 @@ static enum progress begin_charge(struct operation *operation)
 
 	if (broker->n_parcels > BROKER_SLOTS) { /* this one is in the list already */
 		request_fail(request, OUTCOME_QUOTA_EXCEEDED,
-			"all %d parcels that the Resource Manager gives to one VM are in use", BROKER_SLOTS);
+			"all %d parcels that the Resource Manager gives to one VM are in use",
+			BROKER_SLOTS);
 		request->reply.limit = strdup("manager-slots");
 		request->reply.used = broker->n_parcels - 1;
 		request->reply.maximum = BROKER_SLOTS;
@@ -244,7 +253,8 @@ static enum progress begin_charge_regions(struct operation *operation)
 
 	if (regions->n > GHRM_REGIONS_MAX) {
 		request_fail(operation->request, OUTCOME_MEMORY_INVALID,
-			"the memory is in %zu pieces, and the Resource Manager takes at most %u in one parcel",
+			"the memory is in %zu pieces, and the Resource Manager takes at most %u in "
+			"one parcel",
 			regions->n, GHRM_REGIONS_MAX);
 		return STEP_FAILED;
 	}
@@ -268,8 +278,8 @@ static void on_described(struct letter *letter, void *userdata _unused_)
 		return;
 	}
 	request_fail_rm(operation->request, job,
-		parcel->messages == 0 ? "describing the memory to the Resource Manager" :
-					"adding to the memory's description");
+		parcel->messages == 0 ? "describing the memory to the Resource Manager"
+				      : "adding to the memory's description");
 	operation_resume(operation, STEP_FAILED);
 }
 
@@ -300,8 +310,8 @@ static enum progress withhold(struct operation *operation, const char *why)
 	parcel_handle_event(parcel, PARCEL_LOST);
 	parcel->wanted_back = true;
 	parcel_set_reason(parcel, "%s", why);
-	log_warning("parcel %s (%" PRIu64 " bytes of uid %u) is quarantined: %s", parcel->id, parcel->bytes,
-		parcel->uid, why);
+	log_warning("parcel %s (%" PRIu64 " bytes of uid %u) is quarantined: %s", parcel->id,
+		parcel->bytes, parcel->uid, why);
 	return STEP_FAILED;
 }
 
@@ -318,17 +328,18 @@ static void on_rolled_back(struct letter *letter, void *userdata _unused_)
 		if (operation->request && operation->request->reply.outcome == OUTCOME_UNKNOWN) {
 			free(operation->request->reply.reason);
 			operation->request->reply.reason =
-				strdup("the Resource Manager did not answer in time; the parcel has been taken back");
+				strdup("the Resource Manager did not answer in time; the parcel "
+				       "has been taken back");
 			operation->request->reply.outcome = OUTCOME_MANAGER_UNAVAILABLE;
 		}
 		operation_resume(operation, STEP_DONE);
 		return;
 	}
 	operation_resume(operation,
-		withhold(operation,
-			job->outcome == RM_REFUSED && job->error == GHRM_MEM_INUSE ?
-				"a virtual machine took it while it was being described, and holds it" :
-				"the Resource Manager did not take the roll-back"));
+		withhold(operation, job->outcome == RM_REFUSED && job->error == GHRM_MEM_INUSE
+					    ? "a virtual machine took it while it was being "
+					      "described, and holds it"
+					    : "the Resource Manager did not take the roll-back"));
 }
 
 static enum progress undo_describe(struct operation *operation)
@@ -370,10 +381,12 @@ static void finish_create(struct operation *operation, bool succeeded)
 	} else {
 		if (request->reply.outcome == OUTCOME_OK)
 			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "%s",
-				broker->stopping ? "the daemon is stopping" : "the client went away");
+				broker->stopping ? "the daemon is stopping"
+						 : "the client went away");
 		if (request->reply.outcome == OUTCOME_MANAGER_ERROR)
 			broker_audit(operation->client, verb_name(parcel->verb), parcel,
-				policy_rule_name(parcel->rule), ghrm_error_name(request->reply.code), "failed");
+				policy_rule_name(parcel->rule),
+				ghrm_error_name(request->reply.code), "failed");
 		if (parcel->state == PARCEL_QUARANTINED) {
 			char *reason = NULL;
 
@@ -419,7 +432,8 @@ void broker_create(struct broker *broker, struct request *request)
 		goto refused;
 	if (!broker->link_up) {
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE,
-			"the link to the Resource Manager (%s) is closed", broker->options.endpoint);
+			"the link to the Resource Manager (%s) is closed",
+			broker->options.endpoint);
 		goto refused;
 	}
 	parcel = build(broker, request, rule);

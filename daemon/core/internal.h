@@ -46,7 +46,7 @@ struct operation {
 	bool rm_submitted;
 	struct memory_job memory;
 	enum parcel_state before; /* reclaim: what the parcel was */
-	char *fault; /* what a failed roll-back adds to the error */
+	char *fault;              /* what a failed roll-back adds to the error */
 };
 
 TAILQ_HEAD(operation_list, operation);
@@ -93,7 +93,8 @@ enum progress step_unpin(struct operation *operation);
 /* ---- answers ---- */
 
 /* Sets the outcome and its reason; the first one stays. request may be NULL. */
-void request_fail(struct request *request, enum outcome outcome, const char *format, ...) _printf_(3, 4);
+void request_fail(struct request *request, enum outcome outcome, const char *format, ...)
+	_printf_(3, 4);
 
 /* Sends the answer back to the face. */
 void request_finish(struct request *request);
@@ -114,18 +115,20 @@ const struct policy_rule *broker_decide_memory(struct broker *broker, struct req
 	struct client *client, enum policy_operation operation);
 
 /* The same for operations without memory. quiet: a question of ours, not audited. */
-bool broker_may(struct broker *broker, const struct client *client, enum policy_operation operation);
+bool broker_may(
+	struct broker *broker, const struct client *client, enum policy_operation operation);
 
 /* Fails the request with PolicyDenied unless the client may. Audits the refusal. */
 bool broker_require(struct broker *broker, struct request *request, struct client *client,
 	enum policy_operation operation);
 
 /* True when a client may know that the parcel exists: its uid's, or the client is an admin. */
-bool broker_visible(struct broker *broker, const struct client *client, const struct parcel *parcel);
+bool broker_visible(
+	struct broker *broker, const struct client *client, const struct parcel *parcel);
 
 /* What the deciding policy sees of a request. Borrows from both. */
-struct policy_request broker_policy_request(
-	const struct request *request, const struct client *client, enum policy_operation operation);
+struct policy_request broker_policy_request(const struct request *request,
+	const struct client *client, enum policy_operation operation);
 
 /* One structured line for every grant and every refusal (contract §8). */
 void broker_audit(const struct client *client, const char *operation, const struct parcel *parcel,

@@ -25,7 +25,7 @@ static void operation_end(struct operation *operation)
 static bool client_lost(const struct operation *operation)
 {
 	return operation->plan->serves_client && operation->client &&
-		(operation->client->gone || operation->broker->stopping);
+	       (operation->client->gone || operation->broker->stopping);
 }
 
 static void operation_run(struct operation *operation)
@@ -69,7 +69,8 @@ void operation_start(struct broker *broker, const struct plan *plan, struct requ
 
 	if (!operation) {
 		if (request) {
-			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
+			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE,
+				"the daemon is out of memory");
 			request_finish(request);
 		}
 		return;
@@ -107,7 +108,8 @@ void operation_resume(struct operation *operation, enum progress progress)
 void operation_abort(struct operation *operation)
 {
 	if (operation->plan->serves_client && operation->rm_submitted && !operation->undoing)
-		operation->broker->options.rm_ops->cancel(operation->broker->options.rm, &operation->rm);
+		operation->broker->options.rm_ops->cancel(
+			operation->broker->options.rm, &operation->rm);
 }
 
 void operation_submit_rm(struct operation *operation, void (*deliver)(struct letter *, void *))
@@ -197,7 +199,8 @@ void request_fail_rm(struct request *request, const struct rm_job *job, const ch
 	switch (job->outcome) {
 	case RM_DONE: return;
 	case RM_REFUSED:
-		request_fail(request, OUTCOME_MANAGER_ERROR, "%s: %s", doing, ghrm_error_text(job->error));
+		request_fail(request, OUTCOME_MANAGER_ERROR, "%s: %s", doing,
+			ghrm_error_text(job->error));
 		request->reply.code = job->error;
 		return;
 	case RM_CANCELLED:
@@ -209,7 +212,8 @@ void request_fail_rm(struct request *request, const struct rm_job *job, const ch
 		return;
 	case RM_UNKNOWN:
 		request_fail(request, OUTCOME_UNKNOWN,
-			"%s: the Resource Manager did not answer in time; the memory stays withheld until "
+			"%s: the Resource Manager did not answer in time; the memory stays "
+			"withheld until "
 			"its fate is known",
 			doing);
 		return;

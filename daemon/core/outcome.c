@@ -8,7 +8,10 @@ static const struct {
 	const char *varlink;
 	int exit_status;
 } outcomes[] = {
-#define BROKER(name, status) { name, "org.ghmem.Broker." name, status }
+#define BROKER(name, status)                           \
+	{                                              \
+		name, "org.ghmem.Broker." name, status \
+	}
 	[OUTCOME_OK] = { "OK", NULL, 0 },
 	[OUTCOME_POLICY_DENIED] = BROKER("PolicyDenied", 3),
 	[OUTCOME_QUOTA_EXCEEDED] = BROKER("QuotaExceeded", 3),
@@ -18,7 +21,8 @@ static const struct {
 	[OUTCOME_MANAGER_ERROR] = BROKER("ManagerError", 1),
 	[OUTCOME_MANAGER_UNAVAILABLE] = BROKER("ManagerUnavailable", 1),
 	[OUTCOME_UNKNOWN] = BROKER("OutcomeUnknown", 1),
-	[OUTCOME_INVALID_PARAMETER] = { "InvalidParameter", "org.varlink.service.InvalidParameter", 1 },
+	[OUTCOME_INVALID_PARAMETER] = { "InvalidParameter", "org.varlink.service.InvalidParameter",
+		1 },
 	[OUTCOME_POLICY_INVALID] = BROKER("PolicyInvalid", 1),
 #undef BROKER
 };

@@ -39,8 +39,8 @@ struct parcel {
 	bool *accepted;             /* one for each entry of acl */
 	size_t n_acl, n_grants;
 	enum policy_lifetime lifetime;
-	bool sanitize;       /* asked for by the client: when the parcel is made */
-	bool sanitize_back;  /* asked for by the rule: when it is reclaimed */
+	bool sanitize;      /* asked for by the client: when the parcel is made */
+	bool sanitize_back; /* asked for by the rule: when it is reclaimed */
 
 	struct client *client; /* whose end takes it back; NULL: detached, or the client has gone */
 	uid_t uid;

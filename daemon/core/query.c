@@ -14,7 +14,8 @@ static void describe(struct broker *broker, struct request *request)
 	if (parcel && broker_visible(broker, request->client, parcel))
 		request_reply_parcel(request, parcel);
 	else
-		request_fail(request, OUTCOME_PARCEL_NOT_FOUND, "there is no parcel %" PRIu32, request->handle);
+		request_fail(request, OUTCOME_PARCEL_NOT_FOUND, "there is no parcel %" PRIu32,
+			request->handle);
 }
 
 static void list(struct broker *broker, struct request *request)
@@ -33,8 +34,10 @@ static void list(struct broker *broker, struct request *request)
 	TAILQ_FOREACH (parcel, &broker->parcels, entry) {
 		if (!admin && parcel->uid != request->client->uid)
 			continue;
-		if (parcel_describe(parcel, &request->reply.parcels[request->reply.n_parcels]) < 0) {
-			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
+		if (parcel_describe(parcel, &request->reply.parcels[request->reply.n_parcels]) <
+			0) {
+			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE,
+				"the daemon is out of memory");
 			return;
 		}
 		request->reply.n_parcels++;
@@ -81,7 +84,8 @@ static void status(struct broker *broker, struct request *request)
 /* Answers by the very matcher that decides, for the caller or, for admins, for another uid. */
 static void check(struct broker *broker, struct request *request)
 {
-	struct policy_request asked = broker_policy_request(request, request->client, request->check_operation);
+	struct policy_request asked =
+		broker_policy_request(request, request->client, request->check_operation);
 	struct policy_decision decision;
 
 	if (!broker_require(broker, request, request->client, POLICY_CHECK))
@@ -89,7 +93,8 @@ static void check(struct broker *broker, struct request *request)
 	if (request->check_uid_given && request->check_uid != request->client->uid) {
 		if (!broker_require(broker, request, request->client, POLICY_ADMIN))
 			return;
-		asked.subject = (struct policy_subject){ .uid = request->check_uid, .unit_unknown = true };
+		asked.subject =
+			(struct policy_subject){ .uid = request->check_uid, .unit_unknown = true };
 	}
 	if (policy_explain(broker->policy, &asked, &decision, &request->reply.reason) < 0) {
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");

@@ -82,7 +82,8 @@ static struct account *account_get(struct quota *quota, uid_t uid, const char *r
 }
 
 int quota_charge(struct quota *quota, struct charge *charge, uid_t uid, const char *rule,
-	const struct policy_limits *limits, const struct charge *more, struct quota_refusal *refusal)
+	const struct policy_limits *limits, const struct charge *more,
+	struct quota_refusal *refusal)
 {
 	struct account *account = charge->account;
 	int r = 0;
@@ -102,9 +103,11 @@ int quota_charge(struct quota *quota, struct charge *charge, uid_t uid, const ch
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
-		if (checks[i].more > 0 && (checks[i].used > checks[i].maximum ||
-						  checks[i].more > checks[i].maximum - checks[i].used)) {
-			*refusal = (struct quota_refusal){ checks[i].name, checks[i].used, checks[i].maximum };
+		if (checks[i].more > 0 &&
+			(checks[i].used > checks[i].maximum ||
+				checks[i].more > checks[i].maximum - checks[i].used)) {
+			*refusal = (struct quota_refusal){ checks[i].name, checks[i].used,
+				checks[i].maximum };
 			r = 1;
 			break;
 		}

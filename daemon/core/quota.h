@@ -29,14 +29,16 @@ struct quota_refusal {
 };
 
 int quota_new(struct quota **ret); /* 0 or -ENOMEM */
-struct quota *quota_free(struct quota *quota); /* all charges must have been given back; returns NULL */
+struct quota *quota_free(
+	struct quota *quota); /* all charges must have been given back; returns NULL */
 
 /*
  * Adds to a charge (zero-initialised the first time; always the same uid and rule). Returns 0; 1
  * when a limit stands in the way, told in *refusal, and nothing was charged; -ENOMEM.
  */
 int quota_charge(struct quota *quota, struct charge *charge, uid_t uid, const char *rule,
-	const struct policy_limits *limits, const struct charge *more, struct quota_refusal *refusal);
+	const struct policy_limits *limits, const struct charge *more,
+	struct quota_refusal *refusal);
 
 /* Gives back all of a charge; harmless for an empty one. */
 void quota_give_back(struct quota *quota, struct charge *charge);

@@ -29,16 +29,16 @@ static void note_in_use(struct parcel *parcel)
 	if (parcel->n_grants == 1)
 		parcel->accepted[0] = true;
 	if (parcel->wanted_back)
-		parcel_set_reason(parcel, "its owner is gone and a virtual machine still holds it; it is "
-					  "tried again until the VM lets go or is reset");
+		parcel_set_reason(parcel,
+			"its owner is gone and a virtual machine still holds it; it is "
+			"tried again until the VM lets go or is reset");
 }
 
 static void note_retained(struct parcel *parcel, bool was_quarantined, const char *why)
 {
-	parcel_handle_event(parcel,
-		was_quarantined ? PARCEL_LOST :
-		parcel_n_holding(parcel) > 0 ? PARCEL_IN_USE :
-					       PARCEL_RETAINED);
+	parcel_handle_event(parcel, was_quarantined                ? PARCEL_LOST
+				    : parcel_n_holding(parcel) > 0 ? PARCEL_IN_USE
+								   : PARCEL_RETAINED);
 	parcel_set_reason(parcel, "%s", why);
 }
 
@@ -50,14 +50,12 @@ static void on_reclaimed(struct letter *letter, void *userdata _unused_)
 	bool was_quarantined = operation->before == PARCEL_QUARANTINED;
 
 	switch (job->outcome) {
-	case RM_DONE:
-		operation_resume(operation, STEP_DONE);
-		return;
+	case RM_DONE: operation_resume(operation, STEP_DONE); return;
 	case RM_REFUSED:
 		if (job->error == GHRM_HANDLE_INVALID) {
 			/* Same link, so the same RM: somebody else in this VM has reclaimed it. */
-			log_warning("parcel %s (handle %" PRIu32 ") had been reclaimed already", parcel->id,
-				parcel->handle);
+			log_warning("parcel %s (handle %" PRIu32 ") had been reclaimed already",
+				parcel->id, parcel->handle);
 			operation_resume(operation, STEP_DONE);
 			return;
 		}
@@ -66,13 +64,15 @@ static void on_reclaimed(struct letter *letter, void *userdata _unused_)
 			fail_in_use(operation->request, parcel, "a virtual machine holds it");
 		} else {
 			parcel_handle_event(parcel, PARCEL_LOST);
-			parcel_set_reason(parcel, "the Resource Manager refused to reclaim it: %s (%s)",
+			parcel_set_reason(parcel,
+				"the Resource Manager refused to reclaim it: %s (%s)",
 				ghrm_error_name(job->error), ghrm_error_text(job->error));
 		}
 		break;
 	case RM_UNKNOWN:
 		parcel_handle_event(parcel, PARCEL_LOST);
-		parcel_set_reason(parcel, "the Resource Manager did not answer whether it was reclaimed");
+		parcel_set_reason(
+			parcel, "the Resource Manager did not answer whether it was reclaimed");
 		break;
 	case RM_CANCELLED:
 	case RM_UNAVAILABLE:
@@ -107,8 +107,8 @@ static void finish_reclaim(struct operation *operation, bool succeeded)
 	struct parcel *parcel = operation->parcel;
 
 	if (succeeded) {
-		broker_audit(operation->client, "reclaim", parcel, policy_rule_name(parcel->rule), NULL,
-			"reclaimed");
+		broker_audit(operation->client, "reclaim", parcel, policy_rule_name(parcel->rule),
+			NULL, "reclaimed");
 		quota_give_back(broker->quota, &parcel->charge);
 		broker_forget(broker, parcel);
 		broker->retry_round = 0;
@@ -159,7 +159,8 @@ void broker_reclaim(struct broker *broker, struct request *request)
 	struct parcel *parcel = broker_find(broker, request->handle);
 
 	if (!parcel || !broker_visible(broker, request->client, parcel)) {
-		request_fail(request, OUTCOME_PARCEL_NOT_FOUND, "there is no parcel %" PRIu32, request->handle);
+		request_fail(request, OUTCOME_PARCEL_NOT_FOUND, "there is no parcel %" PRIu32,
+			request->handle);
 		request_finish(request);
 		return;
 	}
@@ -169,7 +170,8 @@ void broker_reclaim(struct broker *broker, struct request *request)
 		return;
 	}
 	if (request->sanitize && parcel->mem_type == GHRM_MEM_IO) {
-		request_fail(request, OUTCOME_INVALID_PARAMETER, "device memory cannot be sanitized");
+		request_fail(
+			request, OUTCOME_INVALID_PARAMETER, "device memory cannot be sanitized");
 		request->reply.parameter = strdup("sanitize");
 		request_finish(request);
 		return;

@@ -65,8 +65,8 @@ struct request *request_free(struct request *request)
 	return NULL;
 }
 
-struct client *client_new(uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups,
-	const char *unit)
+struct client *client_new(
+	uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups, const char *unit)
 {
 	struct client *client = calloc(1, sizeof(*client));
 

@@ -66,7 +66,8 @@ struct parcel_view {
 	char *unit;
 	char *rule;
 	uint64_t age_usec;
-	uint64_t populate_usec, pin_usec, resolve_usec, rm_usec; /* where the time of making it went */
+	uint64_t populate_usec, pin_usec, resolve_usec,
+		rm_usec; /* where the time of making it went */
 	bool pinned, made_up;
 	char *reason; /* why it is not at rest; NULL when it is */
 };
@@ -83,7 +84,7 @@ struct broker_status {
 	uint64_t uptime_usec;
 	uint64_t pages_pinned;
 	bool frame_numbers, pins;
-	char *limitation;                      /* what the machine does not allow; NULL: nothing */
+	char *limitation; /* what the machine does not allow; NULL: nothing */
 	uint64_t left_over_entries, left_over_pages; /* kept by the holder from an earlier daemon */
 };
 
@@ -104,7 +105,7 @@ struct reply {
 	size_t n_parcels;
 	int fd; /* the memory that the broker allocated; -1: none */
 	struct broker_status *status;
-	bool allowed;                       /* Check */
+	bool allowed;                      /* Check */
 	size_t policy_files, policy_rules; /* Reload */
 };
 
@@ -120,8 +121,8 @@ struct request {
 	bool check_uid_given;
 	uid_t check_uid;
 	bool has_memory;
-	unsigned sources; /* enum policy_source */
-	int fd;           /* the client's memfd; -1 when the broker allocates. Owned */
+	unsigned sources;      /* enum policy_source */
+	int fd;                /* the client's memfd; -1 when the broker allocates. Owned */
 	uint64_t offset, size; /* bytes; for the broker's own allocation size is all of it */
 	bool size_given;
 	bool hidden; /* `private`: the memfd is not passed to anybody */
@@ -167,6 +168,6 @@ struct client {
 };
 
 /* Copies groups and unit. Returns NULL when out of memory. */
-struct client *client_new(uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups,
-	const char *unit);
+struct client *client_new(
+	uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups, const char *unit);
 struct client *client_free(struct client *client); /* accepts and returns NULL */

@@ -48,7 +48,8 @@ static bool only(json_t *object, const char *prefix, const char *const *known, c
 	return true;
 }
 
-static bool get_bool(json_t *object, const char *prefix, const char *name, bool *ret, char **ret_field)
+static bool get_bool(
+	json_t *object, const char *prefix, const char *name, bool *ret, char **ret_field)
 {
 	json_t *value = field(object, name);
 
@@ -60,8 +61,8 @@ static bool get_bool(json_t *object, const char *prefix, const char *name, bool 
 	return true;
 }
 
-static bool get_u64(json_t *object, const char *prefix, const char *name, uint64_t maximum, uint64_t *ret,
-	bool *ret_given, char **ret_field)
+static bool get_u64(json_t *object, const char *prefix, const char *name, uint64_t maximum,
+	uint64_t *ret, bool *ret_given, char **ret_field)
 {
 	json_t *value = field(object, name);
 
@@ -75,8 +76,8 @@ static bool get_u64(json_t *object, const char *prefix, const char *name, uint64
 	return true;
 }
 
-static bool get_choice(json_t *object, const char *name, const char *const choices[2], unsigned *ret,
-	char **ret_field)
+static bool get_choice(json_t *object, const char *name, const char *const choices[2],
+	unsigned *ret, char **ret_field)
 {
 	json_t *value = field(object, name);
 	const char *text;
@@ -148,7 +149,8 @@ static bool decode_grants(json_t *parameters, struct request *request, char **re
 			return false;
 		if (!given)
 			return fault(ret_field, "%svm", prefix);
-		if (!rights_from_text(json_string_value(field(entry, "access")), &request->grants[i].rights))
+		if (!rights_from_text(
+			    json_string_value(field(entry, "access")), &request->grants[i].rights))
 			return fault(ret_field, "%saccess", prefix);
 		request->grants[i].vmid = (uint16_t)vm;
 		request->n_grants++;
@@ -157,7 +159,8 @@ static bool decode_grants(json_t *parameters, struct request *request, char **re
 }
 
 /* Takes the descriptor that a field names. */
-static bool take_fd(json_t *object, const char *name, struct varlink_call *call, int *ret, char **ret_field)
+static bool take_fd(
+	json_t *object, const char *name, struct varlink_call *call, int *ret, char **ret_field)
 {
 	uint64_t index = 0;
 	bool given;
@@ -170,11 +173,11 @@ static bool take_fd(json_t *object, const char *name, struct varlink_call *call,
 	return *ret >= 0 ? true : fault(ret_field, "memory.%s", name);
 }
 
-static bool decode_memory(json_t *memory, struct varlink_call *call, struct request *request,
-	char **ret_field)
+static bool decode_memory(
+	json_t *memory, struct varlink_call *call, struct request *request, char **ret_field)
 {
-	static const char *const known[] = { "fd", "offset", "size", "copy", "allocate", "private", "pool",
-		"regions", "regions_fd", NULL };
+	static const char *const known[] = { "fd", "offset", "size", "copy", "allocate", "private",
+		"pool", "regions", "regions_fd", NULL };
 	bool fd = field(memory, "fd") != NULL, allocate = field(memory, "allocate") != NULL;
 	bool regions = field(memory, "regions") || field(memory, "regions_fd");
 	bool offset_given, copy = false, pool = false;
@@ -201,15 +204,15 @@ static bool decode_memory(json_t *memory, struct varlink_call *call, struct requ
 	if (fd) {
 		request->sources = copy ? POLICY_SOURCE_COPY : POLICY_SOURCE_FD;
 		return take_fd(memory, "fd", call, &request->fd, ret_field) &&
-			get_u64(memory, "memory.", "offset", INT64_MAX, &request->offset, &offset_given,
-				ret_field) &&
-			get_u64(memory, "memory.", "size", INT64_MAX, &request->size, &request->size_given,
-				ret_field);
+		       get_u64(memory, "memory.", "offset", INT64_MAX, &request->offset,
+			       &offset_given, ret_field) &&
+		       get_u64(memory, "memory.", "size", INT64_MAX, &request->size,
+			       &request->size_given, ret_field);
 	}
 	if (allocate) {
-		request->sources = pool		   ? POLICY_SOURCE_POOL :
-				   request->hidden ? POLICY_SOURCE_PRIVATE :
-						     POLICY_SOURCE_ALLOCATE;
+		request->sources = pool              ? POLICY_SOURCE_POOL
+				   : request->hidden ? POLICY_SOURCE_PRIVATE
+						     : POLICY_SOURCE_ALLOCATE;
 		return get_u64(memory, "memory.", "allocate", INT64_MAX, &request->size,
 			&request->size_given, ret_field);
 	}
@@ -227,7 +230,8 @@ static bool decode_common(json_t *parameters, struct request *request, char **re
 
 	if (!get_choice(parameters, "memory_type", memory_types, &type, ret_field) ||
 		!get_choice(parameters, "lifetime", lifetimes, &lifetime, ret_field) ||
-		!get_u64(parameters, "", "label", UINT32_MAX, &label, &request->label_given, ret_field))
+		!get_u64(parameters, "", "label", UINT32_MAX, &label, &request->label_given,
+			ret_field))
 		return false;
 	request->mem_type = type ? GHRM_MEM_IO : GHRM_MEM_NORMAL;
 	request->lifetime = lifetime ? POLICY_DETACHED : POLICY_CONNECTION;
@@ -235,13 +239,13 @@ static bool decode_common(json_t *parameters, struct request *request, char **re
 	return true;
 }
 
-bool decode_share_or_lend(json_t *parameters, struct varlink_call *call, struct request *request,
-	char **ret_field)
+bool decode_share_or_lend(
+	json_t *parameters, struct varlink_call *call, struct request *request, char **ret_field)
 {
-	static const char *const known_share[] = { "memory", "grants", "memory_type", "label", "host_access",
+	static const char *const known_share[] = { "memory", "grants", "memory_type", "label",
+		"host_access", "sanitize", "notify", "lifetime", "wait", NULL };
+	static const char *const known_lend[] = { "memory", "grants", "memory_type", "label",
 		"sanitize", "notify", "lifetime", "wait", NULL };
-	static const char *const known_lend[] = { "memory", "grants", "memory_type", "label", "sanitize",
-		"notify", "lifetime", "wait", NULL };
 	bool share = request->verb == VERB_SHARE, wait_given;
 	json_t *host = share ? field(parameters, "host_access") : NULL;
 	uint64_t wait;
@@ -277,7 +281,8 @@ bool decode_reclaim(json_t *parameters, struct request *request, char **ret_fiel
 	static const char *const known[] = { "handle", "offset", "sanitize", "force", NULL };
 	bool force = false;
 
-	if (!only(parameters, "", known, ret_field) || !decode_handle(parameters, request, ret_field) ||
+	if (!only(parameters, "", known, ret_field) ||
+		!decode_handle(parameters, request, ret_field) ||
 		!get_bool(parameters, "", "sanitize", &request->sanitize, ret_field) ||
 		!get_bool(parameters, "", "force", &force, ret_field))
 		return false;
@@ -289,7 +294,8 @@ bool decode_describe(json_t *parameters, struct request *request, char **ret_fie
 {
 	static const char *const known[] = { "handle", NULL };
 
-	return only(parameters, "", known, ret_field) && decode_handle(parameters, request, ret_field);
+	return only(parameters, "", known, ret_field) &&
+	       decode_handle(parameters, request, ret_field);
 }
 
 bool decode_nothing(json_t *parameters, char **ret_field)
@@ -301,17 +307,19 @@ bool decode_nothing(json_t *parameters, char **ret_field)
 
 bool decode_check(json_t *parameters, struct request *request, char **ret_field)
 {
-	static const char *const known[] = { "operation", "memory", "grants", "memory_type", "label",
-		"lifetime", "uid", NULL };
+	static const char *const known[] = { "operation", "memory", "grants", "memory_type",
+		"label", "lifetime", "uid", NULL };
 	const char *operation = json_string_value(field(parameters, "operation"));
 	uint64_t uid = 0;
 
 	request->check_operation = operation ? policy_operation_from_name(operation) : 0;
 	if (!request->check_operation)
 		return fault(ret_field, "operation");
-	if (!only(parameters, "", known, ret_field) || !decode_grants(parameters, request, ret_field) ||
+	if (!only(parameters, "", known, ret_field) ||
+		!decode_grants(parameters, request, ret_field) ||
 		!decode_common(parameters, request, ret_field) ||
-		!get_u64(parameters, "", "uid", UINT32_MAX - 1, &uid, &request->check_uid_given, ret_field))
+		!get_u64(parameters, "", "uid", UINT32_MAX - 1, &uid, &request->check_uid_given,
+			ret_field))
 		return false;
 	request->check_uid = (uid_t)uid;
 	if (field(parameters, "memory"))
@@ -328,29 +336,32 @@ json_t *encode_parcel(const struct parcel_view *view)
 	json_t *parcel;
 
 	for (size_t i = 0; i < view->n_holders; i++)
-		json_array_append_new(holders,
-			json_pack("{s:i, s:s, s:b}", "vm", (int)view->holders[i].vmid, "access",
-				rights_to_text(view->holders[i].rights), "accepted",
-				(int)view->holders[i].accepted));
-	parcel = json_pack("{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:s?, s:s, s:I}",
-		"id", view->id, "operation", view->verb == VERB_SHARE ? "share" : "lend", "memory_type",
-		memory_types[view->mem_type == GHRM_MEM_IO], "label", (json_int_t)view->label, "state",
-		parcel_state_name(view->state), "size", (json_int_t)view->size, "regions",
-		(json_int_t)view->regions, "messages", (json_int_t)view->messages, "holders", holders,
-		"lifetime", lifetimes[view->lifetime == POLICY_DETACHED], "uid", (json_int_t)view->uid,
-		"pid", (json_int_t)view->pid, "unit", view->unit, "rule", view->rule, "age",
+		json_array_append_new(
+			holders, json_pack("{s:i, s:s, s:b}", "vm", (int)view->holders[i].vmid,
+					 "access", rights_to_text(view->holders[i].rights),
+					 "accepted", (int)view->holders[i].accepted));
+	parcel = json_pack(
+		"{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:s?, s:s, s:I}",
+		"id", view->id, "operation", view->verb == VERB_SHARE ? "share" : "lend",
+		"memory_type", memory_types[view->mem_type == GHRM_MEM_IO], "label",
+		(json_int_t)view->label, "state", parcel_state_name(view->state), "size",
+		(json_int_t)view->size, "regions", (json_int_t)view->regions, "messages",
+		(json_int_t)view->messages, "holders", holders, "lifetime",
+		lifetimes[view->lifetime == POLICY_DETACHED], "uid", (json_int_t)view->uid, "pid",
+		(json_int_t)view->pid, "unit", view->unit, "rule", view->rule, "age",
 		(json_int_t)view->age_usec);
 	if (!parcel)
 		return NULL;
 	json_object_set_new(parcel, "handle",
 		view->handle_known ? json_integer((json_int_t)view->handle) : json_null());
-	json_object_set_new(parcel, "reason", view->reason ? json_string(view->reason) : json_null());
+	json_object_set_new(
+		parcel, "reason", view->reason ? json_string(view->reason) : json_null());
 	json_object_set_new(parcel, "pinned", json_boolean(view->pinned));
 	json_object_set_new(parcel, "made_up", json_boolean(view->made_up));
 	json_object_set_new(parcel, "cost",
-		json_pack("{s:I, s:I, s:I, s:I}", "populate", (json_int_t)view->populate_usec, "pin",
-			(json_int_t)view->pin_usec, "resolve", (json_int_t)view->resolve_usec, "manager",
-			(json_int_t)view->rm_usec));
+		json_pack("{s:I, s:I, s:I, s:I}", "populate", (json_int_t)view->populate_usec,
+			"pin", (json_int_t)view->pin_usec, "resolve",
+			(json_int_t)view->resolve_usec, "manager", (json_int_t)view->rm_usec));
 	return parcel;
 }
 
@@ -363,22 +374,25 @@ json_t *encode_status(const struct broker_status *status)
 	for (int state = 0; state < PARCEL_N_STATES; state++) {
 		parcels += status->parcels[state];
 		bytes += status->bytes[state];
-		json_array_append_new(amounts,
-			json_pack("{s:s, s:I, s:I}", "state", parcel_state_name((enum parcel_state)state),
-				"parcels", (json_int_t)status->parcels[state], "bytes",
-				(json_int_t)status->bytes[state]));
+		json_array_append_new(
+			amounts, json_pack("{s:s, s:I, s:I}", "state",
+					 parcel_state_name((enum parcel_state)state), "parcels",
+					 (json_int_t)status->parcels[state], "bytes",
+					 (json_int_t)status->bytes[state]));
 	}
-	return json_pack("{s:s, s:s?, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, "
-			 "s:s?, s:I, s:I}",
+	return json_pack(
+		"{s:s, s:s?, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, "
+		"s:s?, s:I, s:I}",
 		"version", VERSION, "manager", status->endpoint, "manager_state",
-		status->link_up ? "up" : "lost", "emulated", (int)status->emulated, "amounts", amounts,
-		"parcels", (json_int_t)parcels, "bytes", (json_int_t)bytes, "slots_used",
+		status->link_up ? "up" : "lost", "emulated", (int)status->emulated, "amounts",
+		amounts, "parcels", (json_int_t)parcels, "bytes", (json_int_t)bytes, "slots_used",
 		(json_int_t)status->slots_used, "slots_maximum", (json_int_t)status->slots_maximum,
-		"pinned_pages", (json_int_t)status->pages_pinned, "clients", (json_int_t)status->clients,
-		"policy_files", (json_int_t)status->policy_files, "policy_rules",
-		(json_int_t)status->policy_rules, "uptime", (json_int_t)status->uptime_usec,
-		"frame_numbers", (int)status->frame_numbers, "pins", (int)status->pins, "limitation",
-		status->limitation, "left_over", (json_int_t)status->left_over_entries, "left_over_pages",
+		"pinned_pages", (json_int_t)status->pages_pinned, "clients",
+		(json_int_t)status->clients, "policy_files", (json_int_t)status->policy_files,
+		"policy_rules", (json_int_t)status->policy_rules, "uptime",
+		(json_int_t)status->uptime_usec, "frame_numbers", (int)status->frame_numbers,
+		"pins", (int)status->pins, "limitation", status->limitation, "left_over",
+		(json_int_t)status->left_over_entries, "left_over_pages",
 		(json_int_t)status->left_over_pages);
 }
 
@@ -398,14 +412,17 @@ json_t *encode_error(const struct request *request)
 
 	switch (reply->outcome) {
 	case OUTCOME_OK: return json_object();
-	case OUTCOME_POLICY_DENIED: return json_pack("{s:s?, s:s}", "rule", reply->rule, "reason", reason);
+	case OUTCOME_POLICY_DENIED:
+		return json_pack("{s:s?, s:s}", "rule", reply->rule, "reason", reason);
 	case OUTCOME_QUOTA_EXCEEDED:
-		return json_pack("{s:s, s:I, s:I, s:s}", "limit", reply->limit ? reply->limit : "", "used",
-			(json_int_t)reply->used, "maximum", (json_int_t)reply->maximum, "reason", reason);
+		return json_pack("{s:s, s:I, s:I, s:s}", "limit", reply->limit ? reply->limit : "",
+			"used", (json_int_t)reply->used, "maximum", (json_int_t)reply->maximum,
+			"reason", reason);
 	case OUTCOME_PARCEL_NOT_FOUND:
 		return json_pack("{s:I}", "handle", (json_int_t)request->handle);
 	case OUTCOME_PARCEL_IN_USE:
-		return json_pack("{s:I, s:o}", "handle", (json_int_t)request->handle, "vms", encode_vms(reply));
+		return json_pack("{s:I, s:o}", "handle", (json_int_t)request->handle, "vms",
+			encode_vms(reply));
 	case OUTCOME_MEMORY_INVALID: {
 		json_t *index = reply->index >= 0 ? json_integer(reply->index) : json_null();
 

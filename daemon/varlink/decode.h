@@ -16,8 +16,8 @@
  * message. Return true, or false and *ret_field is the path of the field at fault, "grants[0].access"
  * (the caller's to free; NULL when out of memory).
  */
-bool decode_share_or_lend(json_t *parameters, struct varlink_call *call, struct request *request,
-	char **ret_field);
+bool decode_share_or_lend(
+	json_t *parameters, struct varlink_call *call, struct request *request, char **ret_field);
 bool decode_reclaim(json_t *parameters, struct request *request, char **ret_field);
 bool decode_describe(json_t *parameters, struct request *request, char **ret_field);
 bool decode_check(json_t *parameters, struct request *request, char **ret_field);

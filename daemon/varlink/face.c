@@ -25,15 +25,16 @@ struct face {
 static void finish_list(struct varlink_call *call, const struct reply *reply)
 {
 	for (size_t i = 0; i + 1 < reply->n_parcels; i++)
-		if (!varlink_reply_continues(call,
-			    json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[i]))))
+		if (!varlink_reply_continues(
+			    call, json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[i]))))
 			break;
 	if (reply->n_parcels == 0) {
 		/* A stream with nothing in it: one last reply without a parcel. */
 		varlink_reply(call, NULL, -1);
 		return;
 	}
-	varlink_reply(call, json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[reply->n_parcels - 1])),
+	varlink_reply(call,
+		json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[reply->n_parcels - 1])),
 		-1);
 }
 
@@ -42,7 +43,8 @@ static void finish_parcel(struct varlink_call *call, struct reply *reply, bool w
 	json_t *parameters = json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[0]));
 
 	if (with_fd && parameters)
-		json_object_set_new(parameters, "fd", reply->fd >= 0 ? json_integer(0) : json_null());
+		json_object_set_new(
+			parameters, "fd", reply->fd >= 0 ? json_integer(0) : json_null());
 	varlink_reply(call, parameters, TAKE_FD(reply->fd));
 }
 
@@ -65,8 +67,8 @@ static void finish_call(struct varlink_call *call, struct request *request)
 		break;
 	case VERB_CHECK:
 		varlink_reply(call,
-			json_pack("{s:b, s:s?, s:s}", "allowed", (int)reply->allowed, "rule", reply->rule,
-				"reason", reply->reason ? reply->reason : ""),
+			json_pack("{s:b, s:s?, s:s}", "allowed", (int)reply->allowed, "rule",
+				reply->rule, "reason", reply->reason ? reply->reason : ""),
 			-1);
 		break;
 	case VERB_RELOAD:
@@ -134,7 +136,8 @@ static void create(struct varlink_call *call, json_t *parameters, enum verb verb
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_share_or_lend(parameters, call, request, &field), field, face);
+		ask(call, request, decode_share_or_lend(parameters, call, request, &field), field,
+			face);
 }
 
 static void method_share(struct varlink_call *call, json_t *parameters, void *userdata)
@@ -199,7 +202,8 @@ static void method_reload(struct varlink_call *call, json_t *parameters, void *u
 }
 
 /* In the interface, but not in this version. */
-static void method_later(struct varlink_call *call, json_t *parameters _unused_, void *userdata _unused_)
+static void method_later(
+	struct varlink_call *call, json_t *parameters _unused_, void *userdata _unused_)
 {
 	varlink_error_not_implemented(call);
 }
@@ -244,7 +248,8 @@ static void *on_opened(struct varlink_connection *connection, void *userdata)
 	return client;
 }
 
-static void on_closed(struct varlink_connection *connection _unused_, void *connection_userdata, void *userdata)
+static void on_closed(
+	struct varlink_connection *connection _unused_, void *connection_userdata, void *userdata)
 {
 	struct face *face = userdata;
 

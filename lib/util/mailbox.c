@@ -21,7 +21,8 @@ int mailbox_init(struct mailbox *mailbox, struct event_base *base, void *userdat
 	mailbox->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (mailbox->fd < 0)
 		return -errno;
-	mailbox->event = event_new(base, mailbox->fd, EV_READ | EV_PERSIST, mailbox_on_event, mailbox);
+	mailbox->event =
+		event_new(base, mailbox->fd, EV_READ | EV_PERSIST, mailbox_on_event, mailbox);
 	if (!mailbox->event || event_add(mailbox->event, NULL) < 0) {
 		if (mailbox->event)
 			event_free(mailbox->event);

@@ -13,35 +13,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define _cleanup_(function)  __attribute__((cleanup(function)))
-#define _printf_(fmt, first) __attribute__((format(printf, fmt, first)))
-#define _unused_             __attribute__((unused))
-#define _cleanup_free_       _cleanup_(util_freep)
-#define _cleanup_close_      _cleanup_(util_closep)
+#define _cleanup_(function)                 __attribute__((cleanup(function)))
+#define _printf_(fmt, first)                __attribute__((format(printf, fmt, first)))
+#define _unused_                            __attribute__((unused))
+#define _cleanup_free_                      _cleanup_(util_freep)
+#define _cleanup_close_                     _cleanup_(util_closep)
 
-#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define ARRAY_SIZE(array)                   (sizeof(array) / sizeof((array)[0]))
 
 #define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* Hands over a pointer and leaves NULL behind, so that the clean-up attribute does nothing. */
-#define TAKE_PTR(pointer)                       \
-	({                                      \
+#define TAKE_PTR(pointer)                             \
+	({                                            \
 		__typeof__(pointer) *_p = &(pointer); \
-		__typeof__(pointer) _v = *_p;   \
-		*_p = NULL;                     \
-		_v;                             \
+		__typeof__(pointer) _v = *_p;         \
+		*_p = NULL;                           \
+		_v;                                   \
 	})
 
 /* Hands over a descriptor and leaves -1 behind. */
-#define TAKE_FD(fd)             \
-	({                      \
+#define TAKE_FD(fd)              \
+	({                       \
 		int *_p = &(fd); \
-		int _v = *_p;   \
-		*_p = -1;       \
-		_v;             \
+		int _v = *_p;    \
+		*_p = -1;        \
+		_v;              \
 	})
 
-#define PAGE_SIZE_4K 4096ull /* the Resource Manager's page, whatever the guest's is: rm-protocol §5.10 */
+#define PAGE_SIZE_4K \
+	4096ull /* the Resource Manager's page, whatever the guest's is: rm-protocol §5.10 */
 
 static inline void util_freep(void *pointer)
 {
