@@ -1,1 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+EXTRA_DIST += tests/fuzz/make-corpus.py
+if FUZZERS
+include tests/fuzz/client.mk
+endif
