@@ -64,9 +64,9 @@ START_TEST(pipelined_calls_are_answered_in_order)
 
 	for (int i = 0; i < 300; i++) {
 		if (i % 50 == 7)
-			used += (size_t)sprintf(
-					data + used, "{\"method\":\"org.example.test.Later\","
-						     "\"parameters\":{\"msec\":2}}") +
+			used += (size_t)sprintf(data + used,
+					"{\"method\":\"org.example.test.Later\","
+					"\"parameters\":{\"msec\":2}}") +
 				1;
 		else
 			used += (size_t)sprintf(data + used,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -275,6 +276,7 @@ void fixture_start_with(unsigned threads, size_t connections_max)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(chmod(fixture_path, 0666), 0);
 	ck_assert_int_eq(listen(fd, 1024), 0);
 	ck_assert_int_eq(varlink_server_new(&fixture_server, fd, &options), 0);
 }
