@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 include tests/unit/ghrm.mk
 include tests/unit/core.mk
+include tests/unit/varlink.mk

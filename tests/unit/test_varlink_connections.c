@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Descriptors, ends of connections, bounds and peers of the Varlink server. */
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/varlink_fixture.h"
+
+static struct client client;
+static unsigned fds_before;
+
+static void setup(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	fixture_start();
+	client_connect(&client);
+	client_expect_alive(&client);
+	fds_before = fixture_count_fds();
+}
+
+static void teardown(void)
+{
+	client_close(&client);
+	fixture_stop();
+}
+
+/* The server has closed what it received, once the connection has answered. */
+static void expect_no_leak(void)
+{
+	client_expect_alive(&client);
+	ck_assert_uint_eq(fixture_count_fds(), fds_before);
+}
+
+#define READ "{'method': 'org.example.test.Read'}"
+#define HOLD "{'method': 'org.example.test.Hold'}"
+#define NOTE "{'method': 'org.example.test.Note', 'oneway': true}"
+/* Makes the server let what follows pile up in the socket. */
+#define WAIT "{'method': 'org.example.test.Later', 'parameters': {'msec': 50}}"
+
+/* The kernel would hand out both messages at once, with the descriptors. */
+START_TEST(descriptors_stay_with_the_second_of_two_messages)
+{
+	int fds[2] = { file_of("one"), file_of("two") };
+
+	client_send(&client, WAIT);
+	client_send(&client, READ);
+	client_send_fds(&client, READ, fds, 2);
+	client_send(&client, READ);
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect(&client, "{'parameters': {'contents': []}}");
+	client_expect(&client, "{'parameters': {'contents': ['one', 'two']}}");
+	client_expect(&client, "{'parameters': {'contents': []}}");
+	close(fds[0]);
+	close(fds[1]);
+	expect_no_leak();
+}
+END_TEST
+
+START_TEST(descriptors_of_both_messages_are_told_apart)
+{
+	int fds[2] = { file_of("one"), file_of("two") };
+
+	client_send(&client, WAIT);
+	client_send_fds(&client, READ, &fds[0], 1);
+	client_send_fds(&client, READ, &fds[1], 1);
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect(&client, "{'parameters': {'contents': ['one']}}");
+	client_expect(&client, "{'parameters': {'contents': ['two']}}");
+	close(fds[0]);
+	close(fds[1]);
+	expect_no_leak();
+}
+END_TEST
+
+/* Sent without their end first: the descriptors come with a part of the message only. */
+START_TEST(descriptors_may_come_with_any_part_of_the_message)
+{
+	static const char head[] = "{\"method\":\"org.example.", tail[] = "test.Read\"}";
+	struct iovec iovec = { .iov_base = (void *)tail, .iov_len = sizeof(tail) };
+	struct msghdr header = { .msg_iov = &iovec, .msg_iovlen = 1 };
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { .align = { .cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS } };
+	int fd = file_of("late");
+
+	header.msg_control = control.bytes;
+	header.msg_controllen = sizeof(control.bytes);
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	client_send_raw(&client, head, strlen(head));
+	usleep(20000);
+	ck_assert_int_eq(sendmsg(client.fd, &header, 0), sizeof(tail));
+	client_expect(&client, "{'parameters': {'contents': ['late']}}");
+	close(fd);
+	expect_no_leak();
+}
+END_TEST
+
+START_TEST(descriptors_that_nobody_takes_are_closed)
+{
+	int fds[3] = { file_of("a"), file_of("b"), file_of("c") };
+
+	client_send_fds(
+		&client, "{'method': 'org.example.test.Read', 'parameters': {'leave': 2}}", fds, 3);
+	client_expect(&client, "{'parameters': {'contents': ['a']}}");
+	client_send_fds(&client, "{'method': 'org.example.test.Nothing'}", fds, 3);
+	client_expect_error(&client, "MethodNotFound", "method", "org.example.test.Nothing");
+	client_send_fds(&client, NOTE, fds, 3);
+	for (size_t i = 0; i < 3; i++)
+		close(fds[i]);
+	expect_no_leak();
+	client_send_fds(&client, "not JSON", &client.fd, 1);
+	client_expect_error(&client, "InvalidParameter", "parameter", "message");
+	client_expect_end(&client);
+}
+END_TEST
+
+START_TEST(sixteen_descriptors_are_accepted)
+{
+	int fds[VARLINK_FDS_MAX];
+	json_t *reply;
+
+	for (size_t i = 0; i < VARLINK_FDS_MAX; i++)
+		fds[i] = file_of("x");
+	client_send_fds(&client, READ, fds, VARLINK_FDS_MAX);
+	reply = client_receive(&client);
+	ck_assert_uint_eq(
+		json_array_size(json_object_get(json_object_get(reply, "parameters"), "contents")),
+		VARLINK_FDS_MAX);
+	json_decref(reply);
+	for (size_t i = 0; i < VARLINK_FDS_MAX; i++)
+		close(fds[i]);
+	expect_no_leak();
+}
+END_TEST
+
+START_TEST(seventeen_descriptors_end_the_connection)
+{
+	int fds[VARLINK_FDS_MAX + 1];
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = client.fd;
+	client_send_fds(&client, READ, fds, ARRAY_SIZE(fds));
+	client_expect_error(&client, "InvalidParameter", "parameter", "message");
+	client_expect_end(&client);
+	fixture_await(&counters.closed, 1);
+	/* The connection's own two are gone as well. */
+	ck_assert_uint_eq(fixture_count_fds(), fds_before - 2);
+}
+END_TEST
+
+START_TEST(seventeen_descriptors_in_parts_end_the_connection)
+{
+	struct client *c = &client;
+	int fds[9];
+	char byte = '{';
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = c->fd;
+	for (unsigned part = 0; part < 2; part++) {
+		struct iovec iovec = { .iov_base = &byte, .iov_len = 1 };
+		union {
+			struct cmsghdr align;
+			char bytes[CMSG_SPACE(sizeof(fds))];
+		} control = { .align = { .cmsg_len = CMSG_LEN(sizeof(fds)),
+				      .cmsg_level = SOL_SOCKET,
+				      .cmsg_type = SCM_RIGHTS } };
+		struct msghdr header = { .msg_iov = &iovec,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof(control.bytes) };
+
+		memcpy(CMSG_DATA(&control.align), fds, sizeof(fds));
+		ck_assert_int_eq(sendmsg(c->fd, &header, 0), 1);
+	}
+	client_expect_error(c, "InvalidParameter", "parameter", "message");
+	client_expect_end(c);
+	fixture_await(&counters.closed, 1);
+	ck_assert_uint_eq(fixture_count_fds(), fds_before - 2);
+}
+END_TEST
+
+START_TEST(reply_brings_a_descriptor)
+{
+	char text[32] = "";
+
+	client_send(&client, "{'method': 'org.example.test.Open', 'oneway': true}");
+	client_send(&client, "{'method': 'org.example.test.Open'}");
+	client_expect(&client, "{'parameters': {'fd': 0}}");
+	ck_assert_uint_eq(client.n_fds, 1);
+	ck_assert_int_gt(pread(client.fds[0], text, sizeof(text) - 1, 0), 0);
+	ck_assert_str_eq(text, "from the server");
+	close(client.fds[0]);
+	client.n_fds = 0;
+	expect_no_leak();
+}
+END_TEST
+
+/* Three replies wait together, and the descriptor comes with the second's bytes. */
+START_TEST(descriptor_goes_with_its_own_reply)
+{
+	client_send(&client, WAIT);
+	client_send(&client, "{'method': 'org.example.test.Echo'}");
+	client_send(&client, "{'method': 'org.example.test.Open'}");
+	client_send(&client, "{'method': 'org.example.test.Echo'}");
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect(&client, "{'parameters': {}}");
+	client_expect(&client, "{'parameters': {'fd': 0}}");
+	client_expect(&client, "{'parameters': {}}");
+	ck_assert_uint_eq(client.n_fds, 1);
+	close(client.fds[0]);
+	client.n_fds = 0;
+	expect_no_leak();
+}
+END_TEST
+
+START_TEST(closed_connection_orphans_its_call)
+{
+	client_send(&client, HOLD);
+	fixture_await(&counters.kept, 1);
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	fixture_await(&counters.orphans, 1);
+	ck_assert_uint_eq(counters.undelivered, 1);
+}
+END_TEST
+
+/* What waits unread must not hide that the client is gone. */
+START_TEST(closed_connection_is_noticed_behind_unread_calls)
+{
+	client_send(&client, HOLD);
+	client_send(&client, HOLD);
+	fixture_await(&counters.kept, 1);
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	fixture_await(&counters.orphans, 1);
+	ck_assert_uint_eq(counters.kept, 1);
+}
+END_TEST
+
+START_TEST(call_and_close_at_once_is_noticed)
+{
+	for (unsigned i = 1; i <= 50; i++) {
+		struct client c;
+
+		client_connect(&c);
+		client_send(&c, HOLD);
+		client_close(&c);
+		fixture_await(&counters.closed, i);
+	}
+	fixture_await(&counters.orphans, atomic_load(&counters.kept));
+}
+END_TEST
+
+START_TEST(stopped_server_orphans_its_calls)
+{
+	client_send(&client, HOLD);
+	fixture_await(&counters.kept, 1);
+	fixture_stop();
+	ck_assert_uint_eq(counters.orphans, 1);
+	ck_assert_uint_eq(counters.closed, 1);
+	client_expect_end(&client);
+	client_close(&client);
+	ck_assert_uint_lt(fixture_count_fds(), fds_before);
+	fixture_start();
+}
+END_TEST
+
+START_TEST(half_closed_connection_gets_its_answers)
+{
+	client_send(&client, WAIT);
+	client_send(&client, "{'method': 'org.example.test.Echo'}");
+	client_send(&client, WAIT);
+	ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect(&client, "{'parameters': {}}");
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect_end(&client);
+	fixture_await(&counters.closed, 1);
+}
+END_TEST
+
+START_TEST(half_closed_connection_is_noticed_when_it_closes)
+{
+	client_send(&client, HOLD);
+	ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
+	fixture_await(&counters.kept, 1);
+	usleep(50000);
+	ck_assert_uint_eq(counters.closed, 0);
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	fixture_await(&counters.orphans, 1);
+}
+END_TEST
+
+START_TEST(idle_half_closed_connection_is_closed)
+{
+	client_send_raw(&client, "{\"meth", 6);
+	ck_assert_int_eq(shutdown(client.fd, SHUT_WR), 0);
+	client_expect_end(&client);
+	fixture_await(&counters.closed, 1);
+}
+END_TEST
+
+START_TEST(oneway_calls_outlive_their_client)
+{
+	client_send(&client, NOTE);
+	client_send(&client,
+		"{'method': 'org.example.test.Later', 'parameters': {'msec': 50}, 'oneway': true}");
+	client_send(&client, NOTE);
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	ck_assert_uint_eq(counters.notes, 2);
+}
+END_TEST
+
+START_TEST(reader_of_nothing_is_given_up)
+{
+	client_send(&client, "{'method': 'org.example.test.Stream', 'more': true,"
+			     " 'parameters': {'count': 1000000, 'size': 1000000}}");
+	fixture_await(&counters.closed, 1);
+	ck_assert_uint_eq(counters.undelivered, 1);
+}
+END_TEST
+
+START_TEST(slow_ticker_is_given_up_when_the_client_closes)
+{
+	client_send(&client,
+		"{'method': 'org.example.test.Tick', 'more': true, 'parameters': {'msec': 1}}");
+	client_expect(&client, "{'parameters': {'tick': 0}, 'continues': true}");
+	client_expect(&client, "{'parameters': {'tick': 1}, 'continues': true}");
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	fixture_await(&counters.undelivered, 1);
+}
+END_TEST
+
+/* It calls and calls and never reads: the server must stop reading too, and go on when it does. */
+START_TEST(caller_that_does_not_read_is_made_to_wait)
+{
+	char call[16384], *text = call;
+	size_t sent = 0, calls;
+
+	text += sprintf(text, "{\"method\":\"org.example.test.Echo\",\"parameters\":{\"x\":\"");
+	memset(text, 'x', 12000);
+	strcpy(text + 12000, "\"}}");
+	for (unsigned quiet = 0; quiet < 20;) {
+		size_t size = strlen(call) + 1, at = sent % size;
+		ssize_t n = send(client.fd, call + at, size - at, MSG_DONTWAIT);
+
+		if (n > 0) {
+			sent += (size_t)n;
+			quiet = 0;
+		} else {
+			usleep(10000);
+			quiet++;
+		}
+		ck_assert_uint_lt(sent, 8 * 1024 * 1024);
+	}
+	calls = sent / (strlen(call) + 1);
+	ck_assert_uint_gt(calls, 10);
+	for (size_t i = 0; i < calls; i++)
+		json_decref(client_receive(&client));
+	client_send_raw(&client, call + sent % (strlen(call) + 1),
+		strlen(call) + 1 - sent % (strlen(call) + 1));
+	json_decref(client_receive(&client));
+	client_expect_alive(&client);
+}
+END_TEST
+
+/* One client's long pipeline does not keep another one of the same thread waiting. */
+START_TEST(long_pipeline_leaves_others_their_turn)
+{
+	struct client other[8];
+	char calls[64 * 60];
+	size_t size = 0;
+
+	for (unsigned i = 0; i < 60; i++)
+		size += (size_t)sprintf(calls + size,
+				"{\"method\":\"org.example.test.Note\",\"oneway\":true}") +
+			1;
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		client_connect(&other[i]);
+	for (unsigned round = 0; round < 200; round++) {
+		client_send_raw(&client, calls, size);
+		client_expect_alive(&other[round % ARRAY_SIZE(other)]);
+	}
+	client_expect_alive(&client);
+	ck_assert_uint_eq(counters.notes, 200 * 60);
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		client_close(&other[i]);
+}
+END_TEST
+
+/* The client is the process that connected, not whoever else has its socket. */
+START_TEST(killed_peer_ends_the_connection_that_a_child_keeps)
+{
+	int pipe_fds[2];
+	pid_t peer, heir = 0;
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	peer = fork();
+	if (peer == 0) {
+		struct client c;
+
+		close(client.fd);
+		client_connect(&c);
+		client_send(&c, HOLD);
+		heir = fork();
+		if (heir > 0 && write(pipe_fds[1], &heir, sizeof(heir)) < 0)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	ck_assert_int_eq(read(pipe_fds[0], &heir, sizeof(heir)), sizeof(heir));
+	fixture_await(&counters.kept, 1);
+	usleep(20000);
+	ck_assert_uint_eq(counters.closed, 0);
+	kill(peer, SIGKILL);
+	fixture_await(&counters.closed, 1);
+	fixture_await(&counters.orphans, 1);
+	ck_assert_int_eq(kill(heir, 0), 0);
+	kill(heir, SIGKILL);
+	waitpid(peer, NULL, 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+END_TEST
+
+/* The connection was made, and its process is gone before the server looks. */
+START_TEST(process_that_only_sends_is_heard)
+{
+	for (unsigned i = 1; i <= 20; i++) {
+		pid_t pid = fork();
+		int status;
+
+		if (pid == 0) {
+			struct client c;
+
+			client_connect(&c);
+			client_send(&c, NOTE);
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+		fixture_await(&counters.notes, i);
+		fixture_await(&counters.closed, i);
+	}
+}
+END_TEST
+
+START_TEST(peer_is_what_the_kernel_says)
+{
+	json_t *reply, *who, *groups;
+	gid_t mine[256];
+	int n = getgroups(256, mine);
+
+	client_send(&client, "{'method': 'org.example.test.Who'}");
+	reply = client_receive(&client);
+	who = json_object_get(reply, "parameters");
+	groups = json_object_get(who, "groups");
+	ck_assert_int_eq(json_integer_value(json_object_get(who, "uid")), geteuid());
+	ck_assert_int_eq(json_integer_value(json_object_get(who, "gid")), getegid());
+	ck_assert_int_eq(json_integer_value(json_object_get(who, "pid")), getpid());
+	ck_assert(json_is_true(json_object_get(who, "pidfd")));
+	ck_assert_int_eq(json_integer_value(json_array_get(groups, 0)), getegid());
+	ck_assert_int_ge(n, 0);
+	for (int i = 0; i < n; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < json_array_size(groups); j++)
+			found = found ||
+				(gid_t)json_integer_value(json_array_get(groups, j)) == mine[i];
+		ck_assert_msg(found, "group %u is missing", mine[i]);
+	}
+	json_decref(reply);
+}
+END_TEST
+
+START_TEST(peer_with_many_groups_has_them_all)
+{
+	pid_t pid;
+	int status;
+
+	if (geteuid() != 0)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		gid_t groups[500];
+		struct client c;
+		json_t *reply;
+
+		for (unsigned i = 0; i < 500; i++)
+			groups[i] = 7000 + i;
+		if (setgroups(500, groups) < 0 || setgid(7003) < 0 || setuid(7000) < 0)
+			_exit(77);
+		client_connect(&c);
+		client_send(&c, "{'method': 'org.example.test.Who'}");
+		reply = json_object_get(client_receive(&c), "parameters");
+		groups[0] = (gid_t)json_integer_value(
+			json_array_get(json_object_get(reply, "groups"), 0));
+		_exit(json_array_size(json_object_get(reply, "groups")) == 500 &&
+					groups[0] == 7003 &&
+					json_integer_value(json_object_get(reply, "uid")) == 7000
+				? 0
+				: 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(a_thousand_connections_leave_nothing)
+{
+	struct client clients[250];
+	json_int_t last[ARRAY_SIZE(clients)];
+
+	for (unsigned round = 0; round < 4; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+			client_connect(&clients[i]);
+		for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+			client_send(&clients[i], "{'method': 'org.example.test.Who'}");
+		for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
+			json_t *reply = client_receive(&clients[i]);
+
+			last[i] = json_integer_value(
+				json_object_get(json_object_get(reply, "parameters"), "id"));
+			for (size_t j = 0; j < i; j++)
+				ck_assert_int_ne(last[i], last[j]);
+			json_decref(reply);
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
+			client_close(&clients[i]);
+	}
+	fixture_await(&counters.closed, 1000);
+	for (unsigned i = 0; i < 1000 && fixture_count_fds() != fds_before; i++)
+		usleep(1000);
+	expect_no_leak();
+}
+END_TEST
+
+static void set_descriptor_limit(rlim_t limit)
+{
+	struct rlimit rlimit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &rlimit), 0);
+	rlimit.rlim_cur = limit < rlimit.rlim_max ? limit : rlimit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &rlimit), 0);
+}
+
+/* From here on no descriptor can be had. */
+static void exhaust_descriptors(void)
+{
+	int lowest = dup(0);
+
+	ck_assert_int_ge(lowest, 0);
+	close(lowest);
+	set_descriptor_limit((rlim_t)lowest);
+	ck_assert_int_eq(dup(0), -1);
+}
+
+START_TEST(shortage_of_descriptors_only_delays_new_clients)
+{
+	struct client late;
+	struct rusage before, after;
+	long usec;
+
+	client_connect(&late);
+	/* Accepted before the shortage or not: a second one certainly is not. */
+	client_expect_alive(&late);
+	client_close(&late);
+	fixture_await(&counters.closed, 1);
+	late.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	exhaust_descriptors();
+	{
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+		strcpy(address.sun_path, fixture_path);
+		ck_assert_int_eq(connect(late.fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	getrusage(RUSAGE_SELF, &before);
+	usleep(500000);
+	getrusage(RUSAGE_SELF, &after);
+	usec = (after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec -
+		       before.ru_stime.tv_sec) *
+		       1000000 +
+	       after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
+	       before.ru_stime.tv_usec;
+	ck_assert_int_lt(usec, 100000);
+	ck_assert_uint_eq(counters.opened, 2);
+	client_expect_alive(&client);
+	set_descriptor_limit(RLIM_INFINITY);
+	client_expect_alive(&late);
+	client_close(&late);
+}
+END_TEST
+
+START_TEST(descriptors_that_do_not_fit_cost_their_sender_only)
+{
+	struct client other;
+	int fd = file_of("x");
+
+	client_connect(&other);
+	client_expect_alive(&other);
+	exhaust_descriptors();
+	client_send_fds(&client, READ, &fd, 1);
+	client_expect_error(&client, "InvalidParameter", "parameter", "message");
+	client_expect_end(&client);
+	client_expect_alive(&other);
+	set_descriptor_limit(RLIM_INFINITY);
+	client_close(&other);
+	close(fd);
+}
+END_TEST
+
+/* Unix sockets have urgent bytes as well: no harm may come of them. */
+START_TEST(out_of_band_bytes_disturb_nobody_else)
+{
+	struct client other;
+
+	for (unsigned i = 0; i < 8; i++)
+		if (send(client.fd, i % 2 ? "a" : "\0", 1, MSG_OOB | MSG_NOSIGNAL) < 0 ||
+			send(client.fd, i % 2 ? "\0" : "b", 1, MSG_NOSIGNAL) < 0)
+			break;
+	client_connect(&other);
+	client_expect_alive(&other);
+	client_close(&other);
+}
+END_TEST
+
+START_TEST(stopped_listening_keeps_open_connections)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = -1;
+
+	strcpy(address.sun_path, fixture_path);
+	varlink_server_stop_listening(fixture_server);
+	varlink_server_stop_listening(fixture_server);
+	for (unsigned i = 0; i < 1000; i++) {
+		fd = util_close(fd);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+			break;
+		usleep(1000);
+	}
+	ck_assert_int_lt(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	close(fd);
+	client_expect_alive(&client);
+}
+END_TEST
+
+START_TEST(connections_over_the_maximum_are_closed)
+{
+	struct client second, third;
+
+	client_close(&client);
+	fixture_stop();
+	fixture_start_with(2, 2);
+	client_connect(&client);
+	client_expect_alive(&client);
+	client_connect(&second);
+	client_expect_alive(&second);
+	client_connect(&third);
+	client_expect_end(&third);
+	client_close(&third);
+	client_close(&second);
+	fixture_await(&counters.closed, 1);
+	usleep(20000);
+	client_connect(&second);
+	client_expect_alive(&second);
+	client_close(&second);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("varlink_connections");
+	TCase *tcase = tcase_create("connections");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_set_timeout(tcase, 60);
+	tcase_add_test(tcase, descriptors_stay_with_the_second_of_two_messages);
+	tcase_add_test(tcase, descriptors_of_both_messages_are_told_apart);
+	tcase_add_test(tcase, descriptors_may_come_with_any_part_of_the_message);
+	tcase_add_test(tcase, descriptors_that_nobody_takes_are_closed);
+	tcase_add_test(tcase, sixteen_descriptors_are_accepted);
+	tcase_add_test(tcase, seventeen_descriptors_end_the_connection);
+	tcase_add_test(tcase, seventeen_descriptors_in_parts_end_the_connection);
+	tcase_add_test(tcase, reply_brings_a_descriptor);
+	tcase_add_test(tcase, descriptor_goes_with_its_own_reply);
+	tcase_add_test(tcase, closed_connection_orphans_its_call);
+	tcase_add_test(tcase, closed_connection_is_noticed_behind_unread_calls);
+	tcase_add_test(tcase, call_and_close_at_once_is_noticed);
+	tcase_add_test(tcase, stopped_server_orphans_its_calls);
+	tcase_add_test(tcase, half_closed_connection_gets_its_answers);
+	tcase_add_test(tcase, half_closed_connection_is_noticed_when_it_closes);
+	tcase_add_test(tcase, idle_half_closed_connection_is_closed);
+	tcase_add_test(tcase, oneway_calls_outlive_their_client);
+	tcase_add_test(tcase, reader_of_nothing_is_given_up);
+	tcase_add_test(tcase, slow_ticker_is_given_up_when_the_client_closes);
+	tcase_add_test(tcase, caller_that_does_not_read_is_made_to_wait);
+	tcase_add_test(tcase, long_pipeline_leaves_others_their_turn);
+	tcase_add_test(tcase, killed_peer_ends_the_connection_that_a_child_keeps);
+	tcase_add_test(tcase, process_that_only_sends_is_heard);
+	tcase_add_test(tcase, peer_is_what_the_kernel_says);
+	tcase_add_test(tcase, peer_with_many_groups_has_them_all);
+	tcase_add_test(tcase, a_thousand_connections_leave_nothing);
+	tcase_add_test(tcase, shortage_of_descriptors_only_delays_new_clients);
+	tcase_add_test(tcase, descriptors_that_do_not_fit_cost_their_sender_only);
+	tcase_add_test(tcase, out_of_band_bytes_disturb_nobody_else);
+	tcase_add_test(tcase, stopped_listening_keeps_open_connections);
+	tcase_add_test(tcase, connections_over_the_maximum_are_closed);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
