@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/memory/memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "daemon/memory/frames.h"
+#include "daemon/memory/holder_link.h"
+#include "daemon/memory/pin.h"
+#include "util/util.h"
+
+/* In the tag of what a daemon with the built-in emulator keeps: no longer needed when it is dead. */
+#define EMULATOR_TAG "emulator:"
+
+struct memory {
+	struct pinner pinner; /* constant while the workers run */
+	struct memory_abilities abilities;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;
+	struct memory_job *head, **tail; /* under lock */
+	bool stopping;                   /* under lock */
+
+	pthread_t *threads;
+	unsigned n_threads;
+};
+
+/* ---- workers ---- */
+
+static struct memory_job *next_job(struct memory *memory)
+{
+	struct memory_job *job;
+
+	pthread_mutex_lock(&memory->lock);
+	while (!memory->head && !memory->stopping)
+		pthread_cond_wait(&memory->work, &memory->lock);
+	job = memory->head;
+	if (job)
+		memory->head = job->next;
+	if (!memory->head)
+		memory->tail = &memory->head;
+	pthread_mutex_unlock(&memory->lock);
+	return job;
+}
+
+static void *work(void *userdata)
+{
+	struct memory *memory = userdata;
+	struct memory_job *job;
+
+	while ((job = next_job(memory))) {
+		switch (job->kind) {
+		case MEMORY_PIN: pin_do(&memory->pinner, job); break;
+		case MEMORY_UNPIN: pin_undo(&memory->pinner, job); break;
+		}
+		mailbox_post(job->reply_to, &job->letter);
+	}
+	return NULL;
+}
+
+void memory_submit(struct memory *memory, struct memory_job *job)
+{
+	job->next = NULL;
+	pthread_mutex_lock(&memory->lock);
+	*memory->tail = job;
+	memory->tail = &job->next;
+	pthread_cond_signal(&memory->work);
+	pthread_mutex_unlock(&memory->lock);
+}
+
+/* ---- what the machine allows ---- */
+
+static const char *why_no_pin(int r)
+{
+	switch (-r) {
+	case 0: return "the holder lacks CAP_IPC_LOCK, RLIMIT_MEMLOCK binds";
+	case EPERM: return "io_uring is forbidden: see sysctl kernel.io_uring_disabled";
+	case ENOSYS: return "the kernel has no io_uring";
+	case ENOMEM: return "the holder lacks CAP_IPC_LOCK, RLIMIT_MEMLOCK allows no page";
+	default: return strerror(-r);
+	}
+}
+
+static void find_abilities(struct memory *memory)
+{
+	struct memory_abilities *abilities = &memory->abilities;
+	int probe = pin_probe(&memory->pinner);
+	int shown = memory->pinner.pagemap_fd;
+	size_t used = 0;
+
+	if (shown >= 0)
+		shown = frames_are_shown(memory->pinner.pagemap_fd);
+	abilities->frame_numbers = memory->pinner.has_frames = shown > 0;
+	memory->pinner.can_pin = probe == 0;
+	abilities->pins = probe == 0 && holder_link_pins_any(memory->pinner.holder);
+	if (!abilities->frame_numbers)
+		used = (size_t)snprintf(abilities->text, sizeof(abilities->text),
+			"no frame numbers (/proc/self/pagemap: %s)",
+			shown < 0 ? strerror(-shown) : "CAP_SYS_ADMIN is missing");
+	if (!abilities->pins && used < sizeof(abilities->text))
+		snprintf(abilities->text + used, sizeof(abilities->text) - used,
+			"%sno unlimited pins (%s)", used ? ", " : "", why_no_pin(probe));
+}
+
+static int demand_abilities(const struct memory *memory, char **ret_error)
+{
+	const struct memory_abilities *abilities = &memory->abilities;
+
+	if (abilities->frame_numbers && abilities->pins)
+		return 0;
+	if (asprintf(ret_error,
+		    "this machine does not let ghmemd lend memory: %s; run as root, or with "
+		    "CAP_SYS_ADMIN and CAP_IPC_LOCK, and with kernel.io_uring_disabled=0",
+		    abilities->text) < 0)
+		*ret_error = NULL;
+	return -EPERM;
+}
+
+/* ---- life ---- */
+
+static int start_workers(struct memory *memory, unsigned workers)
+{
+	if (workers == 0)
+		workers = 1;
+	memory->threads = calloc(workers, sizeof(*memory->threads));
+	if (!memory->threads)
+		return -ENOMEM;
+	for (; memory->n_threads < workers; memory->n_threads++) {
+		int r = pthread_create(&memory->threads[memory->n_threads], NULL, work, memory);
+
+		if (r > 0)
+			return -r;
+	}
+	return 0;
+}
+
+int memory_new(struct memory **ret, const struct memory_options *options, char **ret_error)
+{
+	const struct holder_link_options holder = {
+		.state_dir = options->state_dir,
+		.holder_path = options->holder_path,
+		.lock_fd = options->lock_fd,
+		.tag = options->epoch,
+		.dead_tag = EMULATOR_TAG,
+	};
+	struct memory *memory = calloc(1, sizeof(*memory));
+	int r;
+
+	*ret_error = NULL;
+	if (!memory)
+		return -ENOMEM;
+	memory->tail = &memory->head;
+	pthread_mutex_init(&memory->lock, NULL);
+	pthread_cond_init(&memory->work, NULL);
+	memory->pinner.may_invent = options->may_invent;
+	memory->pinner.pagemap_fd = frames_open();
+	r = holder_link_new(&memory->pinner.holder, &holder, ret_error);
+	if (r == 0) {
+		find_abilities(memory);
+		r = options->may_invent ? 0 : demand_abilities(memory, ret_error);
+	}
+	if (r == 0)
+		r = start_workers(memory, options->workers);
+	if (r < 0) {
+		if (!*ret_error && asprintf(ret_error, "cannot start the memory workers: %s",
+					   strerror(-r)) < 0)
+			*ret_error = NULL;
+		memory_free(memory);
+		return r;
+	}
+	*ret = memory;
+	return 0;
+}
+
+struct memory *memory_free(struct memory *memory)
+{
+	if (!memory)
+		return NULL;
+	pthread_mutex_lock(&memory->lock);
+	memory->stopping = true;
+	pthread_cond_broadcast(&memory->work);
+	pthread_mutex_unlock(&memory->lock);
+	for (unsigned i = 0; i < memory->n_threads; i++)
+		pthread_join(memory->threads[i], NULL);
+	holder_link_free(memory->pinner.holder);
+	util_close(memory->pinner.pagemap_fd);
+	pthread_cond_destroy(&memory->work);
+	pthread_mutex_destroy(&memory->lock);
+	free(memory->threads);
+	free(memory);
+	return NULL;
+}
+
+const struct memory_abilities *memory_abilities(const struct memory *memory)
+{
+	return &memory->abilities;
+}
+
+void memory_left_over(const struct memory *memory, uint64_t *ret_entries, uint64_t *ret_pages)
+{
+	holder_link_left_over(memory->pinner.holder, ret_entries, ret_pages);
+}

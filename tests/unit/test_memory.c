@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/memory/memory.h"
+#include "state_dir.h"
+#include "util/log.h"
+
+#define MIB          (1ull << 20)
+#define PAGE         4096ull
+#define NOBODY       65534
+#define PINS_ROUNDED 512 /* other programs of the machine pin and unpin now and then */
+
+/* ---- a daemon's memory, and jobs done at once ---- */
+
+struct bench {
+	struct state_dir dir;
+	struct event_base *base;
+	struct mailbox mailbox;
+	struct memory *memory;
+	unsigned delivered;
+};
+
+static void on_letter(struct letter *letter _unused_, void *userdata)
+{
+	((struct bench *)userdata)->delivered++;
+}
+
+static void bench_start_memory(struct bench *bench, const char *epoch, bool may_invent)
+{
+	const struct memory_options options = {
+		.workers = 2,
+		.state_dir = bench->dir.path,
+		.holder_path = state_dirs_holder(),
+		.lock_fd = bench->dir.lock_fd,
+		.may_invent = may_invent,
+		.epoch = epoch,
+	};
+	char *error = NULL;
+	int r = memory_new(&bench->memory, &options, &error);
+
+	ck_assert_msg(r == 0, "memory_new: %d %s", r, error ? error : "");
+	ck_assert_ptr_null(error);
+}
+
+static void bench_open(struct bench *bench)
+{
+	*bench = (struct bench){ 0 };
+	state_dir_make(&bench->dir);
+	bench->base = event_base_new();
+	ck_assert_int_eq(mailbox_init(&bench->mailbox, bench->base, bench), 0);
+}
+
+static void bench_done(struct bench *bench)
+{
+	bench->memory = memory_free(bench->memory);
+	mailbox_done(&bench->mailbox);
+	event_base_free(bench->base);
+	state_dir_done(&bench->dir);
+}
+
+static struct memory_job pin_job(int fd)
+{
+	return (struct memory_job){
+		.kind = MEMORY_PIN,
+		.fd = fd,
+		.limit = UINT64_MAX,
+		.made_up_base = 1ull << 32,
+	};
+}
+
+static void submit(struct bench *bench, struct memory_job *job)
+{
+	job->letter.deliver = on_letter;
+	job->reply_to = &bench->mailbox;
+	memory_submit(bench->memory, job);
+}
+
+static void await(struct bench *bench, unsigned deliveries)
+{
+	while (bench->delivered < deliveries)
+		event_base_loop(bench->base, EVLOOP_ONCE);
+	bench->delivered -= deliveries;
+}
+
+static void run(struct bench *bench, struct memory_job *job)
+{
+	submit(bench, job);
+	await(bench, 1);
+}
+
+static struct pinned *allocate(struct bench *bench, uint64_t size)
+{
+	struct memory_job job = pin_job(-1);
+
+	job.size = size;
+	run(bench, &job);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+	ck_assert_str_eq(job.reason, "");
+	ck_assert_ptr_nonnull(job.pinned);
+	ck_assert_uint_eq(job.pinned->regions.bytes, size);
+	return job.pinned;
+}
+
+static void unpin(struct bench *bench, struct pinned *pinned)
+{
+	struct memory_job job = { .kind = MEMORY_UNPIN, .fd = -1, .pinned = pinned };
+
+	run(bench, &job);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+	ck_assert_ptr_null(job.pinned);
+}
+
+/* ---- what the kernel says ---- */
+
+static bool have_privilege(void)
+{
+	static bool said;
+
+	if (geteuid() == 0)
+		return true;
+	if (!said)
+		fprintf(stderr, "test_memory: not root: only made-up addresses are tested\n");
+	said = true;
+	return false;
+}
+
+struct pins_expected {
+	int64_t pins;
+};
+
+static bool pins_are(void *userdata)
+{
+	int64_t difference = count_pins() - ((struct pins_expected *)userdata)->pins;
+
+	return difference > -PINS_ROUNDED && difference < PINS_ROUNDED;
+}
+
+static void expect_pins(int64_t pins)
+{
+	struct pins_expected expected = { pins };
+
+	ck_assert_msg(wait_until(pins_are, &expected), "pins %" PRId64 ", expected %" PRId64,
+		count_pins(), pins);
+}
+
+static uint64_t frame_of(int pagemap, const char *at)
+{
+	uint64_t entry;
+
+	ck_assert_int_eq(pread(pagemap, &entry, 8, (off_t)((uintptr_t)at / PAGE * 8)), 8);
+	ck_assert(entry >> 63);
+	return entry & ((1ull << 55) - 1);
+}
+
+/* Reads the frames once more, through a mapping of its own and one by one. */
+static void expect_frames_of(const struct pinned *pinned, int memfd)
+{
+	uint64_t size = pinned->regions.bytes, previous = 0, at = 0;
+	char *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, memfd, 0);
+	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	size_t runs = 0;
+
+	ck_assert_ptr_ne(map, MAP_FAILED);
+	for (uint64_t page = 0; page < size / PAGE; page++) {
+		uint64_t frame = frame_of(pagemap, map + page * PAGE);
+		const struct ghrm_region *region;
+
+		if (page == 0 || frame != previous + 1) {
+			runs++;
+			at = 0;
+		}
+		ck_assert_uint_le(runs, pinned->regions.n);
+		region = &pinned->regions.regions[runs - 1];
+		ck_assert_uint_lt(at, region->size);
+		ck_assert_uint_eq(region->address + at, frame * PAGE);
+		at += PAGE;
+		previous = frame;
+	}
+	ck_assert_uint_eq(runs, pinned->regions.n);
+	munmap(map, size);
+	close(pagemap);
+}
+
+static int make_memfd(uint64_t size, unsigned flags)
+{
+	int fd = memfd_create("test", flags | MFD_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	return fd;
+}
+
+/* ---- regions ---- */
+
+START_TEST(neighbours_are_joined_in_the_given_order)
+{
+	static const struct {
+		struct ghrm_region in[4], out[4];
+		size_t n_in, n_out;
+	} cases[] = {
+		{ { { 0x1000, 0x1000 } }, { { 0x1000, 0x1000 } }, 1, 1 },
+		{ { { 0x1000, 0x1000 }, { 0x2000, 0x3000 } }, { { 0x1000, 0x4000 } }, 2, 1 },
+		{ { { 0x2000, 0x1000 }, { 0x1000, 0x1000 } },
+			{ { 0x2000, 0x1000 }, { 0x1000, 0x1000 } }, 2, 2 },
+		{ { { 0x1000, 0x1000 }, { 0x1000, 0x1000 } },
+			{ { 0x1000, 0x1000 }, { 0x1000, 0x1000 } }, 2, 2 },
+		{ { { 0x1000, 0x1000 }, { 0x3000, 0x1000 }, { 0x2000, 0x1000 },
+			  { 0x3000, 0x1000 } },
+			{ { 0x1000, 0x1000 }, { 0x3000, 0x1000 }, { 0x2000, 0x2000 } }, 4, 3 },
+		{ { { 0x1000, 0 }, { 0x1000, 0x1000 } }, { { 0x1000, 0x1000 } }, 2, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct region_list list = { 0 };
+		uint64_t bytes = 0;
+
+		for (size_t j = 0; j < cases[i].n_in; j++) {
+			bytes += cases[i].in[j].size;
+			ck_assert_int_eq(
+				region_list_add(&list, cases[i].in[j].address, cases[i].in[j].size),
+				0);
+		}
+		ck_assert_uint_eq(list.n, cases[i].n_out);
+		ck_assert_uint_eq(list.bytes, bytes);
+		for (size_t j = 0; j < list.n; j++) {
+			ck_assert_uint_eq(list.regions[j].address, cases[i].out[j].address);
+			ck_assert_uint_eq(list.regions[j].size, cases[i].out[j].size);
+		}
+		region_list_done(&list);
+		ck_assert_uint_eq(list.n, 0);
+	}
+}
+END_TEST
+
+START_TEST(made_up_span_has_a_gap_per_eight_pages)
+{
+	static const struct {
+		uint64_t size, span;
+	} cases[] = {
+		{ 0, 0 },
+		{ 1, 2 * PAGE },
+		{ PAGE, 2 * PAGE },
+		{ 8 * PAGE, 9 * PAGE },
+		{ 9 * PAGE, 11 * PAGE },
+		{ 16 * PAGE, 18 * PAGE },
+		{ UINT64_MAX, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		ck_assert_uint_eq(memory_made_up_span(cases[i].size), cases[i].span);
+}
+END_TEST
+
+/* ---- what is no good source ---- */
+
+struct bad_source {
+	int (*make)(void);
+	uint64_t offset, size;
+	bool size_given;
+	uint64_t limit;
+	enum memory_outcome outcome;
+	const char *reason;
+};
+
+static int make_plain(void)
+{
+	return make_memfd(4 * PAGE, MFD_ALLOW_SEALING);
+}
+
+static int make_odd(void)
+{
+	return make_memfd(4 * PAGE + 1, MFD_ALLOW_SEALING);
+}
+
+static int make_empty(void)
+{
+	return make_memfd(0, MFD_ALLOW_SEALING);
+}
+
+static int make_unsealable(void)
+{
+	return make_memfd(4 * PAGE, 0);
+}
+
+static int make_sealed(int seals)
+{
+	int fd = make_plain();
+
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+static int make_write_sealed(void)
+{
+	return make_sealed(F_SEAL_WRITE | F_SEAL_SHRINK);
+}
+
+static int make_future_write_sealed(void)
+{
+	return make_sealed(F_SEAL_FUTURE_WRITE);
+}
+
+static int reopen(int flags)
+{
+	int fd = make_plain(), again;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, flags | O_CLOEXEC);
+	ck_assert_int_ge(again, 0);
+	close(fd);
+	return again;
+}
+
+static int make_read_only(void)
+{
+	return reopen(O_RDONLY);
+}
+
+static int make_write_only(void)
+{
+	return reopen(O_WRONLY);
+}
+
+static int make_path(void)
+{
+	return reopen(O_PATH);
+}
+
+static int make_directory(void)
+{
+	return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int make_device(void)
+{
+	return open("/dev/zero", O_RDWR | O_CLOEXEC);
+}
+
+static int make_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+/* The test's own program: a file on whatever file system the tests are built on. */
+static int make_disk_file(void)
+{
+	return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+}
+
+static int make_none(void)
+{
+	return -1;
+}
+
+static int make_closed(void)
+{
+	return 900000;
+}
+
+#define INVALID UINT64_MAX, MEMORY_INVALID
+
+static const struct bad_source bad_sources[] = {
+	{ make_plain, 100, 0, false, INVALID,
+		"memory.offset 100 is not a multiple of the page size 4096" },
+	{ make_plain, 0, 100, true, INVALID,
+		"memory.size 100 is not a multiple of the page size 4096" },
+	{ make_plain, 0, 0, true, INVALID, "memory.size 0 is no memory at all" },
+	{ make_plain, 4 * PAGE, 0, false, INVALID,
+		"memory.offset 16384 is not inside the memfd of 16384 bytes" },
+	{ make_plain, 0, 5 * PAGE, true, INVALID,
+		"memory.size 20480 at memory.offset 0 reaches beyond the memfd of 16384 bytes" },
+	{ make_plain, 2 * PAGE, 3 * PAGE, true, INVALID,
+		"memory.size 12288 at memory.offset 8192 reaches beyond the memfd of 16384 bytes" },
+	{ make_plain, PAGE, UINT64_MAX - PAGE + 1, true, INVALID,
+		"memory.size 18446744073709547520 at memory.offset 4096 reaches beyond the memfd "
+		"of "
+		"16384 bytes" },
+	{ make_plain, UINT64_MAX - PAGE + 1, PAGE, true, INVALID,
+		"memory.offset 18446744073709547520 is not inside the memfd of 16384 bytes" },
+	{ make_plain, 0, 4 * PAGE, true, 3 * PAGE, MEMORY_EXHAUSTED,
+		"memory of 16384 bytes is more than the 12288 that may be taken" },
+	{ make_odd, 0, 0, false, INVALID,
+		"memory.fd has 16385 bytes, which is not a multiple of the page size 4096" },
+	{ make_empty, 0, 0, false, INVALID, "memory.offset 0 is not inside the memfd of 0 bytes" },
+	{ make_unsealable, 0, 0, false, INVALID,
+		"memory.fd lacks F_SEAL_SHRINK and is sealed against more seals: create it with "
+		"MFD_ALLOW_SEALING" },
+	{ make_write_sealed, 0, 0, false, INVALID,
+		"memory.fd is sealed against writing (F_SEAL_WRITE): such memory cannot be "
+		"pinned" },
+	{ make_future_write_sealed, 0, 0, false, INVALID,
+		"memory.fd is sealed against writing (F_SEAL_FUTURE_WRITE): such memory cannot be "
+		"pinned" },
+	{ make_read_only, 0, 0, false, INVALID, "memory.fd is not open for reading and writing" },
+	{ make_write_only, 0, 0, false, INVALID, "memory.fd is not open for reading and writing" },
+	{ make_path, 0, 0, false, INVALID,
+		"memory.fd was opened with O_PATH, which gives no access" },
+	{ make_directory, 0, 0, false, INVALID, "memory.fd is not a memfd (a directory)" },
+	{ make_device, 0, 0, false, INVALID, "memory.fd is not a memfd (a character device)" },
+	{ make_socket, 0, 0, false, INVALID, "memory.fd is not a memfd (a socket)" },
+	{ make_disk_file, 0, 0, false, INVALID,
+		"memory.fd is not a memfd (a regular file on disk)" },
+	{ make_closed, 0, 0, false, INVALID, "memory.fd cannot be examined: Bad file descriptor" },
+	{ make_none, 0, 0, true, INVALID, "memory.allocate 0 is no memory at all" },
+	{ make_none, 0, 0, false, INVALID, "memory.allocate 0 is no memory at all" },
+	{ make_none, 0, 100, true, INVALID,
+		"memory.allocate 100 is not a multiple of the page size 4096" },
+	{ make_none, PAGE, PAGE, true, INVALID, "memory.offset is for memory.fd only" },
+	{ make_none, 0, UINT64_MAX - PAGE + 1, true, UINT64_MAX, MEMORY_EXHAUSTED,
+		"memory.allocate 18446744073709547520 is too large" },
+	{ make_none, 0, 2 * PAGE, true, PAGE, MEMORY_EXHAUSTED,
+		"memory of 8192 bytes is more than the 4096 that may be taken" },
+};
+
+START_TEST(bad_sources_are_refused_with_a_reason)
+{
+	struct bench bench;
+	unsigned fds;
+
+	bench_open(&bench);
+	bench_start_memory(&bench, "test", true);
+	fds = count_fds();
+	for (size_t i = 0; i < ARRAY_SIZE(bad_sources); i++) {
+		struct memory_job job = pin_job(bad_sources[i].make());
+
+		job.offset = bad_sources[i].offset;
+		job.size = bad_sources[i].size;
+		job.size_given = bad_sources[i].size_given;
+		job.limit = bad_sources[i].limit;
+		run(&bench, &job);
+		ck_assert_str_eq(job.reason, bad_sources[i].reason);
+		ck_assert_int_eq(job.outcome, bad_sources[i].outcome);
+		ck_assert_ptr_null(job.pinned);
+		ck_assert_int_eq(job.fd, -1);
+		ck_assert_uint_eq(count_fds(), fds);
+	}
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(more_than_the_machine_has_is_refused_before_it_is_taken)
+{
+	struct memory_job job = pin_job(make_memfd(1ull << 50, MFD_ALLOW_SEALING));
+	struct bench bench;
+
+	bench_open(&bench);
+	bench_start_memory(&bench, "test", true);
+	run(&bench, &job);
+	ck_assert_int_eq(job.outcome, MEMORY_EXHAUSTED);
+	ck_assert_ptr_nonnull(strstr(job.reason, "are still to be allocated"));
+	bench_done(&bench);
+}
+END_TEST
+
+/* ---- pinning in earnest ---- */
+
+START_TEST(allocated_memory_is_pinned_and_its_frames_are_right)
+{
+	struct pinned *pinned;
+	struct bench bench;
+	int64_t before;
+	unsigned fds;
+
+	if (!have_privilege())
+		return;
+	bench_open(&bench);
+	bench_start_memory(&bench, "test", false);
+	ck_assert(memory_abilities(bench.memory)->frame_numbers);
+	ck_assert(memory_abilities(bench.memory)->pins);
+	ck_assert_str_eq(memory_abilities(bench.memory)->text, "");
+	before = count_pins();
+	fds = count_fds();
+	pinned = allocate(&bench, 64 * MIB);
+	ck_assert(pinned->is_pinned);
+	ck_assert(!pinned->made_up);
+	ck_assert_uint_eq(pinned->pages, 64 * MIB / PAGE);
+	ck_assert_int_ge(pinned->ring, 0);
+	ck_assert_int_eq(fcntl(pinned->memfd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW);
+	ck_assert_uint_eq(count_fds(), fds + 2);
+	expect_frames_of(pinned, pinned->memfd);
+	expect_pins(before + (int64_t)(64 * MIB / PAGE));
+	unpin(&bench, pinned);
+	expect_pins(before);
+	ck_assert_uint_eq(count_fds(), fds);
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(part_of_a_clients_memfd_is_pinned)
+{
+	int fd = make_memfd(8 * PAGE, MFD_ALLOW_SEALING), keep = dup(fd);
+	struct memory_job job = pin_job(fd);
+	struct bench bench;
+	int pagemap;
+	char *map;
+
+	if (!have_privilege())
+		return;
+	bench_open(&bench);
+	bench_start_memory(&bench, "test", false);
+	job.offset = 2 * PAGE;
+	run(&bench, &job);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+	ck_assert_uint_eq(job.pinned->pages, 6);
+	ck_assert_uint_eq(job.pinned->regions.bytes, 6 * PAGE);
+	ck_assert_int_eq(job.pinned->memfd, -1);
+	ck_assert(fcntl(keep, F_GET_SEALS) & F_SEAL_SHRINK);
+	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_POPULATE, keep, 2 * PAGE);
+	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	ck_assert_uint_eq(job.pinned->regions.regions[0].address, frame_of(pagemap, map) * PAGE);
+	munmap(map, PAGE);
+	close(pagemap);
+	unpin(&bench, job.pinned);
+	close(keep);
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(made_up_addresses_have_gaps_and_nobody_needs_a_privilege)
+{
+	static const char *const texts[] = { "no frame numbers", "RLIMIT_MEMLOCK" };
+	struct memory_job job = pin_job(-1);
+	struct bench bench;
+	char *error = NULL;
+	struct memory *memory = NULL;
+
+	if (geteuid() == 0) {
+		ck_assert_int_eq(setgroups(0, NULL), 0);
+		ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
+		ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+		prctl(PR_SET_DUMPABLE, 1);
+	}
+	bench_open(&bench);
+	ck_assert_int_eq(memory_new(&memory,
+				 &(struct memory_options){ .workers = 1,
+					 .state_dir = bench.dir.path,
+					 .holder_path = state_dirs_holder(),
+					 .lock_fd = bench.dir.lock_fd,
+					 .epoch = "test" },
+				 &error),
+		-EPERM);
+	ck_assert_ptr_nonnull(strstr(error, "CAP_SYS_ADMIN and CAP_IPC_LOCK"));
+	ck_assert_ptr_null(strchr(error, '\n'));
+	free(error);
+
+	bench_start_memory(&bench, "emulator:test", true);
+	ck_assert(!memory_abilities(bench.memory)->frame_numbers);
+	ck_assert(!memory_abilities(bench.memory)->pins);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		ck_assert_ptr_nonnull(strstr(memory_abilities(bench.memory)->text, texts[i]));
+	job.size = 20 * PAGE;
+	job.made_up_base = 0x80000000;
+	run(&bench, &job);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+	ck_assert(job.pinned->is_pinned);
+	ck_assert(job.pinned->made_up);
+	ck_assert_uint_eq(job.pinned->regions.n, 3);
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_uint_eq(
+			job.pinned->regions.regions[i].address, 0x80000000 + i * 9 * PAGE);
+		ck_assert_uint_eq(job.pinned->regions.regions[i].size, i < 2 ? 8 * PAGE : 4 * PAGE);
+	}
+	unpin(&bench, job.pinned);
+
+	job = pin_job(-1);
+	job.size = 64 * MIB; /* above RLIMIT_MEMLOCK */
+	run(&bench, &job);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+	ck_assert(!job.pinned->is_pinned);
+	ck_assert_int_eq(job.pinned->ring, -1);
+	ck_assert_uint_eq(job.pinned->pages, 0);
+	ck_assert_uint_eq(job.pinned->regions.bytes, 64 * MIB);
+	unpin(&bench, job.pinned);
+
+	job = pin_job(-1);
+	job.size = PAGE;
+	job.made_up_base = (1ull << 44) - PAGE;
+	run(&bench, &job);
+	ck_assert_int_eq(job.outcome, MEMORY_EXHAUSTED);
+	ck_assert_str_eq(job.reason, "no made-up addresses are left below 2^44");
+	bench_done(&bench);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("memory");
+	TCase *tests = tcase_create("all");
+	SRunner *runner;
+	int failed;
+
+	log_open("test_memory", LOG_NOTICE);
+	state_dirs_open();
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, neighbours_are_joined_in_the_given_order);
+	tcase_add_test(tests, made_up_span_has_a_gap_per_eight_pages);
+	tcase_add_test(tests, bad_sources_are_refused_with_a_reason);
+	tcase_add_test(tests, more_than_the_machine_has_is_refused_before_it_is_taken);
+	tcase_add_test(tests, allocated_memory_is_pinned_and_its_frames_are_right);
+	tcase_add_test(tests, part_of_a_clients_memfd_is_pinned);
+	tcase_add_test(tests, made_up_addresses_have_gaps_and_nobody_needs_a_privilege);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	if (state_dirs_close() > 0) {
+		fprintf(stderr, "test_memory: holders were left over\n");
+		failed++;
+	}
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
