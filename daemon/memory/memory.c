@@ -54,7 +54,10 @@ static void *work(void *userdata)
 		case MEMORY_PIN: pin_do(&memory->pinner, job); break;
 		case MEMORY_UNPIN: pin_undo(&memory->pinner, job); break;
 		}
-		mailbox_post(job->reply_to, &job->letter);
+		if (job->reply_to)
+			mailbox_post(job->reply_to, &job->letter);
+		else
+			free(job);
 	}
 	return NULL;
 }

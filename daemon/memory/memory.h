@@ -38,9 +38,9 @@ enum memory_outcome {
 #define MEMORY_REASON_MAX 256
 
 /*
- * Checks a client's descriptor and numbers as far as that goes without blocking and without mapping
- * anything, and tells how many bytes it is about. fd -1: an allocation of size bytes. The pin job
- * checks all of it again. reason is filled unless MEMORY_OK is returned. Pure; any thread.
+ * Checks a client's descriptor and numbers without blocking and without mapping anything, seals the
+ * memfd against shrinking, and tells how many bytes it is about. fd -1: an allocation of size bytes.
+ * The pin job checks all of it again. reason is filled unless MEMORY_OK is returned. Pure; any thread.
  */
 enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool size_given,
 	uint64_t *ret_bytes, char reason[static MEMORY_REASON_MAX]);
@@ -61,14 +61,13 @@ enum memory_job_kind { MEMORY_PIN, MEMORY_UNPIN };
 
 struct memory_job {
 	struct letter letter; /* the submitter sets deliver; posted back when done */
-	struct mailbox *reply_to;
+	struct mailbox *reply_to; /* NULL: nobody waits, the worker frees the job */
 	enum memory_job_kind kind;
 
 	/* MEMORY_PIN */
 	int fd; /* the client's descriptor, owned by the job and closed by it; -1: allocate */
 	uint64_t offset, size; /* bytes; size 0 with size_given false: to the end of the file */
 	bool size_given;
-	uint64_t limit;        /* most bytes that may be taken, UINT64_MAX: none */
 	uint64_t made_up_base; /* where to invent addresses when they have to be invented */
 
 	/* results of MEMORY_PIN; argument of MEMORY_UNPIN (owned by the job from submission on) */

@@ -45,16 +45,23 @@ static const char *kind_of(mode_t mode)
 	}
 }
 
-static enum memory_outcome check_kind(int fd, const struct stat *st, char *reason)
+/*
+ * Asked first of a descriptor: until it is known to be a memfd, nothing is called that a file system
+ * in user space could keep waiting.
+ */
+static enum memory_outcome check_kind(int fd, char *reason)
 {
 	int flags = fcntl(fd, F_GETFL);
+	struct statx stx = {};
 
 	if (flags < 0)
 		return invalid(reason, "memory.fd cannot be examined: %s", strerror(errno));
 	if (flags & O_PATH)
 		return invalid(reason, "memory.fd was opened with O_PATH, which gives no access");
-	if (!S_ISREG(st->st_mode) || fcntl(fd, F_GET_SEALS) < 0)
-		return invalid(reason, "memory.fd is not a memfd (%s)", kind_of(st->st_mode));
+	if (fcntl(fd, F_GET_SEALS) < 0) {
+		statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx);
+		return invalid(reason, "memory.fd is not a memfd (%s)", kind_of(stx.stx_mode));
+	}
 	if ((flags & O_ACCMODE) != O_RDWR)
 		return invalid(reason, "memory.fd is not open for reading and writing");
 	return MEMORY_OK;
@@ -136,16 +143,17 @@ static enum memory_outcome check_client(
 	struct stat st;
 
 	source->fd = job->fd;
-	if (fstat(job->fd, &st) < 0 || fstatfs(job->fd, &fs) < 0)
+	outcome = check_kind(job->fd, reason);
+	if (outcome != MEMORY_OK)
+		return outcome;
+	if (fstatfs(job->fd, &fs) < 0)
 		return invalid(reason, "memory.fd cannot be examined: %s", strerror(errno));
-	outcome = check_kind(job->fd, &st, reason);
-	if (outcome == MEMORY_OK && fs.f_type == HUGETLBFS_MAGIC) {
+	if (fs.f_type == HUGETLBFS_MAGIC) {
 		source->is_huge = true;
 		page = (uint64_t)fs.f_bsize;
 		kind = "memfd's huge page size";
 	}
-	if (outcome == MEMORY_OK)
-		outcome = check_numbers(job, page, kind, reason);
+	outcome = check_numbers(job, page, kind, reason);
 	if (outcome == MEMORY_OK)
 		outcome = check_seals(job->fd, reason);
 	if (outcome != MEMORY_OK)
@@ -188,14 +196,28 @@ enum memory_outcome source_open(const struct memory_job *job, struct source *ret
 
 	*ret = (struct source){ .fd = -1 };
 	outcome = job->fd < 0 ? allocate(job, ret, reason) : check_client(job, ret, reason);
-	if (outcome == MEMORY_OK && ret->size > job->limit) {
-		if (ret->is_ours)
-			ret->fd = util_close(ret->fd);
-		return exhausted(reason,
-			"memory of %" PRIu64 " bytes is more than the %" PRIu64
-			" that may be taken",
-			ret->size, job->limit);
+	return outcome;
+}
+
+enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool size_given,
+	uint64_t *ret_bytes, char reason[static MEMORY_REASON_MAX])
+{
+	const struct memory_job job = {
+		.fd = fd,
+		.offset = offset,
+		.size = size,
+		.size_given = size_given,
+	};
+	struct source source = { .fd = -1 };
+	enum memory_outcome outcome;
+
+	if (fd < 0) {
+		outcome = check_numbers(&job, (uint64_t)sysconf(_SC_PAGESIZE), "page size", reason);
+		source.size = size;
+	} else {
+		outcome = check_client(&job, &source, reason);
 	}
+	*ret_bytes = source.size;
 	return outcome;
 }
 

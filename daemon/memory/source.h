@@ -16,7 +16,7 @@ struct source {
  * Checks the job's descriptor and numbers, or makes the memory. The source's descriptor is the
  * job's own or a new one that belongs to the caller (is_ours). reason has room for REASON_MAX.
  */
-#define REASON_MAX sizeof(((struct memory_job *)0)->reason)
+#define REASON_MAX MEMORY_REASON_MAX
 enum memory_outcome source_open(const struct memory_job *job, struct source *ret, char *reason);
 
 /* MEMORY_OK when the machine has the memory that populating would take now. */
