@@ -298,7 +298,8 @@ static int finish(struct loader *loader, struct policy **ret, struct policy_repo
 	bool bad = checker->report.n_errors > 0;
 	int r = checker->no_memory ? -ENOMEM : 0;
 
-	if (r == 0)
+	/* Rules with errors are half read and not to be looked at any more. */
+	if (r == 0 && !bad)
 		r = index_build(&policy->index, policy->rules, policy->n_rules);
 	if (r == 0 && !bad && !shadow_find(policy, complain_hidden, checker))
 		complain_file(loader, POLICY_NOTE, policy->rules[0].file,

@@ -3,3 +3,4 @@ include tests/unit/ghrm.mk
 include tests/unit/core.mk
 include tests/unit/varlink.mk
 include tests/unit/memory.mk
+include tests/unit/policy.mk

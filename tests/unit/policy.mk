@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+policy_tests = tests/unit/test_policy_decide tests/unit/test_policy_corpus
+check_PROGRAMS += $(policy_tests)
+TESTS += $(policy_tests)
+
+policy_test_sources = tests/unit/policy_testing.h tests/unit/policy_testing.c
+policy_test_libs = libpolicy.la $(CHECK_LIBS)
+
+tests_unit_test_policy_decide_SOURCES = tests/unit/test_policy_decide.c $(policy_test_sources)
+tests_unit_test_policy_decide_LDADD = $(policy_test_libs)
+
+tests_unit_test_policy_corpus_SOURCES = tests/unit/test_policy_corpus.c
+tests_unit_test_policy_corpus_CPPFLAGS = $(AM_CPPFLAGS) \
+	-DPOLICY_CORPUS=\"$(abs_top_srcdir)/tests/policy-corpus\"
+tests_unit_test_policy_corpus_LDADD = $(policy_test_libs)
