@@ -153,6 +153,21 @@ unsigned count_fds(void)
 	return n;
 }
 
+int64_t settled_pins(void)
+{
+	int64_t before = count_pins();
+
+	for (int quiet = 0, i = 0; quiet < 20 && i < 250; i++) {
+		int64_t now;
+
+		usleep(20000);
+		now = count_pins();
+		quiet = now == before ? quiet + 1 : 0;
+		before = now;
+	}
+	return before;
+}
+
 int64_t count_pins(void)
 {
 	FILE *file = fopen("/proc/vmstat", "re");

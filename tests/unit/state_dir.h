@@ -35,3 +35,6 @@ unsigned count_fds(void);
 
 /* FOLL_PIN references taken and not returned, of the whole machine. */
 int64_t count_pins(void);
+
+/* The same when it has not changed for a while: rings are torn down behind one's back. */
+int64_t settled_pins(void);

@@ -3,206 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "daemon/memory/memory.h"
-#include "state_dir.h"
+#include "memory_bench.h"
 #include "util/log.h"
 
-#define MIB          (1ull << 20)
-#define PAGE         4096ull
-#define NOBODY       65534
-#define PINS_ROUNDED 512 /* other programs of the machine pin and unpin now and then */
-
-/* ---- a daemon's memory, and jobs done at once ---- */
-
-struct bench {
-	struct state_dir dir;
-	struct event_base *base;
-	struct mailbox mailbox;
-	struct memory *memory;
-	unsigned delivered;
-};
-
-static void on_letter(struct letter *letter _unused_, void *userdata)
-{
-	((struct bench *)userdata)->delivered++;
-}
-
-static void bench_start_memory(struct bench *bench, const char *epoch, bool may_invent)
-{
-	const struct memory_options options = {
-		.workers = 2,
-		.state_dir = bench->dir.path,
-		.holder_path = state_dirs_holder(),
-		.lock_fd = bench->dir.lock_fd,
-		.may_invent = may_invent,
-		.epoch = epoch,
-	};
-	char *error = NULL;
-	int r = memory_new(&bench->memory, &options, &error);
-
-	ck_assert_msg(r == 0, "memory_new: %d %s", r, error ? error : "");
-	ck_assert_ptr_null(error);
-}
-
-static void bench_open(struct bench *bench)
-{
-	*bench = (struct bench){ 0 };
-	state_dir_make(&bench->dir);
-	bench->base = event_base_new();
-	ck_assert_int_eq(mailbox_init(&bench->mailbox, bench->base, bench), 0);
-}
-
-static void bench_done(struct bench *bench)
-{
-	bench->memory = memory_free(bench->memory);
-	mailbox_done(&bench->mailbox);
-	event_base_free(bench->base);
-	state_dir_done(&bench->dir);
-}
-
-static struct memory_job pin_job(int fd)
-{
-	return (struct memory_job){
-		.kind = MEMORY_PIN,
-		.fd = fd,
-		.limit = UINT64_MAX,
-		.made_up_base = 1ull << 32,
-	};
-}
-
-static void submit(struct bench *bench, struct memory_job *job)
-{
-	job->letter.deliver = on_letter;
-	job->reply_to = &bench->mailbox;
-	memory_submit(bench->memory, job);
-}
-
-static void await(struct bench *bench, unsigned deliveries)
-{
-	while (bench->delivered < deliveries)
-		event_base_loop(bench->base, EVLOOP_ONCE);
-	bench->delivered -= deliveries;
-}
-
-static void run(struct bench *bench, struct memory_job *job)
-{
-	submit(bench, job);
-	await(bench, 1);
-}
-
-static struct pinned *allocate(struct bench *bench, uint64_t size)
-{
-	struct memory_job job = pin_job(-1);
-
-	job.size = size;
-	run(bench, &job);
-	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
-	ck_assert_str_eq(job.reason, "");
-	ck_assert_ptr_nonnull(job.pinned);
-	ck_assert_uint_eq(job.pinned->regions.bytes, size);
-	return job.pinned;
-}
-
-static void unpin(struct bench *bench, struct pinned *pinned)
-{
-	struct memory_job job = { .kind = MEMORY_UNPIN, .fd = -1, .pinned = pinned };
-
-	run(bench, &job);
-	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
-	ck_assert_ptr_null(job.pinned);
-}
-
-/* ---- what the kernel says ---- */
-
-static bool have_privilege(void)
-{
-	static bool said;
-
-	if (geteuid() == 0)
-		return true;
-	if (!said)
-		fprintf(stderr, "test_memory: not root: only made-up addresses are tested\n");
-	said = true;
-	return false;
-}
-
-struct pins_expected {
-	int64_t pins;
-};
-
-static bool pins_are(void *userdata)
-{
-	int64_t difference = count_pins() - ((struct pins_expected *)userdata)->pins;
-
-	return difference > -PINS_ROUNDED && difference < PINS_ROUNDED;
-}
-
-static void expect_pins(int64_t pins)
-{
-	struct pins_expected expected = { pins };
-
-	ck_assert_msg(wait_until(pins_are, &expected), "pins %" PRId64 ", expected %" PRId64,
-		count_pins(), pins);
-}
-
-static uint64_t frame_of(int pagemap, const char *at)
-{
-	uint64_t entry;
-
-	ck_assert_int_eq(pread(pagemap, &entry, 8, (off_t)((uintptr_t)at / PAGE * 8)), 8);
-	ck_assert(entry >> 63);
-	return entry & ((1ull << 55) - 1);
-}
-
-/* Reads the frames once more, through a mapping of its own and one by one. */
-static void expect_frames_of(const struct pinned *pinned, int memfd)
-{
-	uint64_t size = pinned->regions.bytes, previous = 0, at = 0;
-	char *map = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, memfd, 0);
-	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	size_t runs = 0;
-
-	ck_assert_ptr_ne(map, MAP_FAILED);
-	for (uint64_t page = 0; page < size / PAGE; page++) {
-		uint64_t frame = frame_of(pagemap, map + page * PAGE);
-		const struct ghrm_region *region;
-
-		if (page == 0 || frame != previous + 1) {
-			runs++;
-			at = 0;
-		}
-		ck_assert_uint_le(runs, pinned->regions.n);
-		region = &pinned->regions.regions[runs - 1];
-		ck_assert_uint_lt(at, region->size);
-		ck_assert_uint_eq(region->address + at, frame * PAGE);
-		at += PAGE;
-		previous = frame;
-	}
-	ck_assert_uint_eq(runs, pinned->regions.n);
-	munmap(map, size);
-	close(pagemap);
-}
-
-static int make_memfd(uint64_t size, unsigned flags)
-{
-	int fd = memfd_create("test", flags | MFD_CLOEXEC);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
-	return fd;
-}
+#define NOBODY 65534
 
 /* ---- regions ---- */
 
@@ -483,7 +293,7 @@ START_TEST(allocated_memory_is_pinned_and_its_frames_are_right)
 	ck_assert(memory_abilities(bench.memory)->frame_numbers);
 	ck_assert(memory_abilities(bench.memory)->pins);
 	ck_assert_str_eq(memory_abilities(bench.memory)->text, "");
-	before = count_pins();
+	before = settled_pins();
 	fds = count_fds();
 	pinned = allocate(&bench, 64 * MIB);
 	ck_assert(pinned->is_pinned);
