@@ -10,12 +10,14 @@
  * in the owner's thread through the mailbox given to lane_new.
  */
 
+#include <bsd/sys/queue.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
 #include "ghrm/message.h"
 #include "util/mailbox.h"
 
+struct bulk_turn;
 struct lane;
 
 enum rm_job_kind {
@@ -68,8 +70,10 @@ struct rm_job {
 	uint64_t rm_usec;   /* time spent waiting for the Resource Manager, microseconds */
 
 	/* the lane's own; zero when submitted */
+	struct letter submitted;
 	atomic_bool cancelled;
-	struct rm_job *next;
+	TAILQ_ENTRY(rm_job) entry;
+	struct bulk_turn *turn; /* a bulk job's place among its connection's */
 	uint64_t queued_at;
 };
 

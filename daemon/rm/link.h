@@ -16,9 +16,15 @@
 
 struct link;
 
-/* "emulator", "unix:/path" or "dev:/path"; -EINVAL and a text in *ret_error for anything else. */
+/* "emulator", "unix:PATH" or "dev:PATH"; -EINVAL and a text in *ret_error for anything else. */
 int link_open(const char *endpoint, struct link **ret, char **ret_error);
 struct link *link_free(struct link *link); /* accepts and returns NULL */
+
+/*
+ * A link on a descriptor that somebody else has connected, which belongs to the link from a success
+ * on. is_socket: SOCK_SEQPACKET. Such a link is not proved to end in an emulator.
+ */
+int link_from_fd(int fd, bool is_socket, struct link **ret);
 
 int link_fd(const struct link *link); /* non-blocking, for poll */
 const char *link_endpoint(const struct link *link);
