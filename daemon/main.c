@@ -202,7 +202,7 @@ static int greet_manager(struct daemon *daemon)
 	struct rm_job *hello = &daemon->hello;
 
 	hello->letter.deliver = on_hello;
-	hello->kind = RM_JOB_GET_VMID;
+	hello->kind = RM_JOB_HELLO;
 	hello->urgent = true;
 	lane_submit(daemon->lane, hello);
 	while (hello->cookie == 0)

@@ -288,21 +288,29 @@ static size_t lane_encode_create(struct lane *lane, const struct rm_job *job, ui
 		job->label, job->acl, job->n_acl, regions, lane->regions, NULL, 0);
 }
 
-static size_t lane_encode(struct lane *lane, const struct rm_job *job, uint32_t *ret_msg_id)
+/* False for a request that no message can carry. */
+static bool lane_encode(
+	struct lane *lane, const struct rm_job *job, uint32_t *ret_msg_id, size_t *ret_size)
 {
 	lane->regions = 0;
 	switch (job->kind) {
-	case RM_JOB_CREATE: return lane_encode_create(lane, job, ret_msg_id);
+	case RM_JOB_CREATE: *ret_size = lane_encode_create(lane, job, ret_msg_id); break;
 	case RM_JOB_RECLAIM:
 		*ret_msg_id = GHRM_MEM_RECLAIM;
-		return ghrm_encode_back(
+		*ret_size = ghrm_encode_back(
 			lane->payload, sizeof(lane->payload), job->handle, job->back_flags);
+		break;
 	case RM_JOB_NOTIFY:
 		*ret_msg_id = GHRM_MEM_NOTIFY;
-		return ghrm_encode_notify(lane->payload, sizeof(lane->payload), job->handle,
+		*ret_size = ghrm_encode_notify(lane->payload, sizeof(lane->payload), job->handle,
 			job->notify_flags, job->tag, job->targets, job->n_targets);
+		break;
+	case RM_JOB_HELLO:
+		*ret_msg_id = GHRM_VM_GET_VMID;
+		*ret_size = 0;
+		return true;
 	}
-	return 0;
+	return *ret_size > 0;
 }
 
 static void lane_start(struct lane *lane, struct rm_job *job)
@@ -321,8 +329,7 @@ static void lane_start(struct lane *lane, struct rm_job *job)
 		lane_finish(lane, job, RM_UNAVAILABLE);
 		return;
 	}
-	size = lane_encode(lane, job, &msg_id);
-	if (size == 0) {
+	if (!lane_encode(lane, job, &msg_id, &size)) {
 		/* What the Resource Manager says of lists that are too long. */
 		job->error = GHRM_NORESOURCE;
 		lane_finish(lane, job, RM_REFUSED);
@@ -373,13 +380,13 @@ static void lane_unknown(struct lane *lane)
 	lane_stall(lane);
 }
 
-/* The two shapes of answers, both exact: a create's carries a handle, the others nothing. */
-static bool decode_answer(bool is_create, const struct ghrm_message *message, uint32_t *ret_error,
-	uint32_t *ret_handle)
+/* The two shapes of answers, both exact: some carry a word (create: the handle), most nothing. */
+static bool decode_answer(bool has_value, const struct ghrm_message *message, uint32_t *ret_error,
+	uint32_t *ret_value)
 {
-	if (is_create)
+	if (has_value)
 		return ghrm_decode_reply_u32(
-			message->payload, message->size, ret_error, ret_handle);
+			message->payload, message->size, ret_error, ret_value);
 	return message->size == sizeof(*ret_error) &&
 	       ghrm_decode_reply(message->payload, message->size, ret_error);
 }
@@ -388,9 +395,9 @@ static void lane_answered(struct lane *lane, const struct ghrm_message *message)
 {
 	struct rm_job *job = lane->job;
 	bool is_create = job->kind == RM_JOB_CREATE && job->messages == 0;
-	uint32_t error, handle;
+	uint32_t error, value;
 
-	if (!decode_answer(is_create, message, &error, &handle)) {
+	if (!decode_answer(is_create || job->kind == RM_JOB_HELLO, message, &error, &value)) {
 		log_warning("%s: the answer to %s has the wrong size, %zu bytes",
 			link_endpoint(lane->link), ghrm_msg_name(message->msg_id), message->size);
 		lane_unknown(lane);
@@ -404,9 +411,11 @@ static void lane_answered(struct lane *lane, const struct ghrm_message *message)
 		return;
 	}
 	if (is_create) {
-		job->handle = handle;
+		job->handle = value;
 		job->handle_known = true;
 	}
+	if (job->kind == RM_JOB_HELLO)
+		job->vmid = value;
 	job->messages++;
 	job->described += lane->regions;
 	job->queued_at = util_now_usec();

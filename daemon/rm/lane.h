@@ -24,6 +24,7 @@ enum rm_job_kind {
 	RM_JOB_CREATE,  /* DONATE, LEND or SHARE and all its APPENDs: bulk */
 	RM_JOB_RECLAIM, /* urgent */
 	RM_JOB_NOTIFY,  /* urgent; SHARED, RECALL or the 12-byte probe */
+	RM_JOB_HELLO,   /* VM_GET_VMID: is a Resource Manager there, and who are we to it? */
 };
 
 enum rm_outcome {
@@ -65,6 +66,7 @@ struct rm_job {
 	uint32_t error; /* RM_REFUSED: the Resource Manager's number; GHRM_BUSY never comes over the wire */
 	bool handle_known; /* create: a parcel exists and this is its handle, whatever the outcome */
 	bool execution_unknown; /* RM_UNKNOWN: the last request may have been executed or not */
+	uint32_t vmid; /* hello: what the Resource Manager calls us */
 	uint32_t messages;  /* requests answered OK: 1 + appends */
 	size_t described;   /* regions in them */
 	uint64_t rm_usec;   /* time spent waiting for the Resource Manager, microseconds */

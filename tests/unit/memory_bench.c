@@ -55,7 +55,6 @@ struct memory_job pin_job(int fd)
 	return (struct memory_job){
 		.kind = MEMORY_PIN,
 		.fd = fd,
-		.limit = UINT64_MAX,
 		.made_up_base = 1ull << 32,
 	};
 }
