@@ -79,8 +79,10 @@ int queue_add(struct job_queue *queue, struct rm_job *job)
 		TAILQ_INIT(&turn->jobs);
 		TAILQ_INSERT_TAIL(&uid->turns, turn, entry);
 	}
-	if (new_uid)
-		TAILQ_INSERT_TAIL(&queue->bulk, TAKE_PTR(new_uid), entry);
+	if (new_uid) {
+		TAILQ_INSERT_TAIL(&queue->bulk, uid, entry);
+		new_uid = NULL;
+	}
 	job->turn = turn;
 	TAILQ_INSERT_TAIL(&turn->jobs, job, entry);
 	return 0;

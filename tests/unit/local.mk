@@ -4,3 +4,4 @@ include tests/unit/core.mk
 include tests/unit/varlink.mk
 include tests/unit/memory.mk
 include tests/unit/policy.mk
+include tests/unit/rm.mk
