@@ -226,29 +226,33 @@ static void list_words(const struct word *words, char *buffer, size_t size)
 	}
 }
 
-bool read_word(struct checker *checker, const struct path *path, const json_t *value,
-	const char *what, const struct word *words, unsigned *ret)
+static void complain_word(struct checker *checker, const struct path *path, const json_t *value,
+	const char *what, const struct word *words)
 {
-	const char *name, *meant;
+	const char *name = json_string_value(value), *meant;
 	char list[160];
 
 	list_words(words, list, sizeof(list));
-	if (!json_is_string(value)) {
+	if (!name) {
 		complain_value(checker, path, "%s must be a string (%s), not %s", what, list,
 			type_name(value));
-		return false;
+		return;
 	}
-	name = json_string_value(value);
-	*ret = word_bit(words, name);
-	if (*ret)
-		return true;
 	meant = nearest_name(name, word_at, words);
 	if (meant)
 		complain_value(checker, path, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
 			meant);
 	else
 		complain_value(checker, path, "unknown %s \"%s\": it must be %s", what, name, list);
-	return false;
+}
+
+bool read_word(struct checker *checker, const struct path *path, const json_t *value,
+	const char *what, const struct word *words, unsigned *ret)
+{
+	*ret = json_is_string(value) ? word_bit(words, json_string_value(value)) : 0;
+	if (*ret == 0)
+		complain_word(checker, path, value, what, words);
+	return *ret != 0;
 }
 
 bool read_words(struct checker *checker, const struct path *path, const json_t *value,
