@@ -23,8 +23,8 @@
 #include "util/util.h"
 
 /* Bytes of a message without the terminating NUL (contract §3), descriptors with one. */
-#define VARLINK_MESSAGE_MAX (16u * 1024 * 1024)
-#define VARLINK_FDS_MAX     16
+#define VARLINK_MESSAGE_MAX                  (16u * 1024 * 1024)
+#define VARLINK_FDS_MAX                      16
 
 #define VARLINK_ERROR_INTERFACE_NOT_FOUND    "org.varlink.service.InterfaceNotFound"
 #define VARLINK_ERROR_METHOD_NOT_FOUND       "org.varlink.service.MethodNotFound"

@@ -41,7 +41,9 @@ struct client {
 	size_t n_fds;
 };
 
-void client_connect(struct client *client);
+void client_open(struct client *client);    /* a socket only */
+int client_try(struct client *client);      /* connects it; 0 or -errno */
+void client_connect(struct client *client); /* both */
 void client_close(struct client *client);
 /* Single quotes in text become double ones, its NUL is sent. */
 void client_send(struct client *client, const char *text);
