@@ -233,7 +233,9 @@ run_tests() {
 	shift
 	say "Tests: $name"
 	log=$(mktemp)
-	"$@" make --no-print-directory -k -j"$jobs" check >"$log" 2>&1 || :
+	make --no-print-directory -s -j"$jobs" check TESTS= >"$log" 2>&1 || :
+	# One at a time: some tests compare the whole machine's count of pinned pages.
+	"$@" make --no-print-directory -k check >>"$log" 2>&1 || :
 	grep -E '^(PASS|FAIL|SKIP|ERROR|XPASS): ' "$log" || tail -n 40 "$log"
 	if ! grep -q '^# TOTAL:' "$log"; then
 		tail -n 40 "$log"
