@@ -5,10 +5,10 @@ tools_ghmemctl_SOURCES = \
 	tools/ghmemctl-options.c tools/ghmemctl-request.c \
 	tools/ghmemctl-output.c tools/ghmemctl-table.c \
 	tools/ghmemctl-status.c tools/ghmemctl-query.c tools/ghmemctl-monitor.c \
-	tools/ghmemctl-give.c tools/ghmemctl-hold.c
-tools_ghmemctl_LDADD = libghmem-client.la $(JANSSON_LIBS)
+	tools/ghmemctl-give.c tools/ghmemctl-hold.c tools/ghmemctl-policy.c
+tools_ghmemctl_LDADD = libghmem-client.la libpolicy.la libghrm.la libutil.la $(JANSSON_LIBS)
 tools_ghmemctl_LDFLAGS = $(AM_LDFLAGS) $(GHMEM_PROGRAM_LDFLAGS)
 
-# The policy commands, on their own until libpolicy.la has code to link them with.
-noinst_LTLIBRARIES += libghmemctl-policy.la
-libghmemctl_policy_la_SOURCES = tools/ghmemctl-policy.c
+
+
+
