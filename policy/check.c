@@ -22,8 +22,8 @@ void checker_done(struct checker *checker)
 	report_done(&checker->report);
 }
 
-void complain(struct checker *checker, enum policy_severity severity, const struct path *path,
-	bool at_key, const char *format, ...)
+void policy_complain(struct checker *checker, enum policy_severity severity,
+	const struct path *path, bool at_key, const char *format, ...)
 {
 	struct place place = locator_find(&checker->locator, path, at_key);
 	va_list arguments;

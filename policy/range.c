@@ -181,7 +181,7 @@ static bool read_region(
 		struct path at = { path, key, 0 };
 
 		if (strcmp(key, keys[0]) != 0 && strcmp(key, keys[1]) != 0) {
-			complain(checker, POLICY_ERROR, &at, true,
+			policy_complain(checker, POLICY_ERROR, &at, true,
 				"unknown key \"%s\": a region has \"address\" and \"size\"", key);
 			good = false;
 		}

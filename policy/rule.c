@@ -34,7 +34,7 @@ static void complain_unknown(struct checker *checker, const struct path *path, c
 	char list[256] = "";
 
 	if (meant) {
-		complain(checker, POLICY_ERROR, path, true,
+		policy_complain(checker, POLICY_ERROR, path, true,
 			"unknown key \"%s\": did you mean \"%s\"?", path->key, meant);
 		return;
 	}
@@ -44,8 +44,8 @@ static void complain_unknown(struct checker *checker, const struct path *path, c
 
 		snprintf(list + used, sizeof(list) - used, "%s%s", before, field->key);
 	}
-	complain(checker, POLICY_ERROR, path, true, "unknown key \"%s\": %s may have %s", path->key,
-		what, list);
+	policy_complain(checker, POLICY_ERROR, path, true, "unknown key \"%s\": %s may have %s",
+		path->key, what, list);
 }
 
 void read_fields(struct checker *checker, const struct path *path, const json_t *object,
@@ -108,7 +108,7 @@ static void read_subject(struct checker *checker, const struct path *path, const
 {
 	read_fields(checker, path, value, "\"subject\"", subject_fields, rule);
 	if (json_is_object(value) && json_object_size(value) == 0)
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"\"subject\" is empty, so the rule is about everyone: leave it out to say "
 			"so, or "
 			"give users, groups or units");
@@ -169,7 +169,7 @@ static void read_limit(
 	if (!read_number(checker, path, value, path->key, UINT64_MAX - 1, ret))
 		return;
 	if (*ret == 0)
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"a limit of 0 refuses every request that the rule allows: a deny rule says "
 			"so "
 			"more clearly");
@@ -259,7 +259,7 @@ static void read_on_client_death(struct checker *checker, const struct path *pat
 			"\"reset-vm\" needs \"resets\", the list of VMIDs that this rule may "
 			"reset");
 	if (!resetting && resets)
-		complain(checker, POLICY_ERROR, &resets_path, true,
+		policy_complain(checker, POLICY_ERROR, &resets_path, true,
 			"\"resets\" is used only together with \"then\": \"reset-vm\"");
 }
 
@@ -381,7 +381,7 @@ static void warn_about_key(
 {
 	struct path at = { path, key, 0 };
 
-	complain(checker, POLICY_WARNING, &at, true, "\"%s\" %s", key, text);
+	policy_complain(checker, POLICY_WARNING, &at, true, "\"%s\" %s", key, text);
 }
 
 static void look_at_allow(
@@ -390,10 +390,10 @@ static void look_at_allow(
 	struct path memory = { path, "memory", 0 };
 
 	if (!rule_gives(rule, KEY_OPERATIONS))
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"the rule allows nothing: list \"operations\"");
 	else if (!(rule->operations & OPERATIONS_MEMORY) && rule->given & KEYS_MEMORY)
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"the rule speaks of memory, but of none of share, lend and donate: its "
 			"other "
 			"operations are not restricted by that");
@@ -427,7 +427,7 @@ static void look_at_deny(struct checker *checker, const struct path *path, const
 			"refused by this rule");
 	if (rule_gives(rule, KEY_OPERATIONS) && !(rule->operations & OPERATIONS_MEMORY) &&
 		rule->given & KEYS_MEMORY)
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"the rule can never match: it speaks of memory, but of none of share, lend "
 			"and "
 			"donate");

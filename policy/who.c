@@ -142,7 +142,7 @@ static bool read_ids(struct checker *checker, const struct path *path, const jso
 		if (i == 0 || ids[i] != ids[i - 1])
 			ids[kept++] = ids[i];
 	if (kept < n)
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"\"%s\" names the same %s more than once", what,
 			is_group ? "group" : "user");
 	*ret = (struct id_set){ ids, kept };
@@ -174,7 +174,7 @@ static bool read_unit(
 		return false;
 	}
 	if (!strpbrk(glob, ".*?[\\"))
-		complain(checker, POLICY_WARNING, path, false,
+		policy_complain(checker, POLICY_WARNING, path, false,
 			"unit \"%s\" has no suffix and can match no unit: did you mean "
 			"\"%s.service\"?",
 			glob, glob);

@@ -8,7 +8,3 @@ tools_ghmemctl_SOURCES = \
 	tools/ghmemctl-give.c tools/ghmemctl-hold.c tools/ghmemctl-policy.c
 tools_ghmemctl_LDADD = libghmem-client.la libpolicy.la libghrm.la libutil.la $(JANSSON_LIBS)
 tools_ghmemctl_LDFLAGS = $(AM_LDFLAGS) $(GHMEM_PROGRAM_LDFLAGS)
-
-
-
-

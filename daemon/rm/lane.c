@@ -315,8 +315,8 @@ static bool lane_encode(
 
 static void lane_start(struct lane *lane, struct rm_job *job)
 {
-	uint32_t msg_id;
-	size_t size;
+	uint32_t msg_id = 0;
+	size_t size = 0;
 
 	if (atomic_load(&job->cancelled)) {
 		lane_finish(lane, job, RM_CANCELLED);

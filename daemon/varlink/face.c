@@ -90,11 +90,11 @@ static void on_answer(struct letter *letter, void *userdata _unused_)
 
 /* ---- calls ---- */
 
-static void ask(struct varlink_call *call, struct request *request, bool decoded, char *bad_field,
+static void ask(struct varlink_call *call, struct request *request, bool decoded, char **bad_field,
 	struct face *face)
 {
 	struct varlink_connection *connection = varlink_call_connection(call);
-	_cleanup_free_ char *parameter = bad_field;
+	_cleanup_free_ char *parameter = *bad_field;
 	struct desk *desk;
 
 	if (!decoded) {
@@ -136,7 +136,7 @@ static void create(struct varlink_call *call, json_t *parameters, enum verb verb
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_share_or_lend(parameters, call, request, &field), field,
+		ask(call, request, decode_share_or_lend(parameters, call, request, &field), &field,
 			face);
 }
 
@@ -156,7 +156,7 @@ static void method_reclaim(struct varlink_call *call, json_t *parameters, void *
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_reclaim(parameters, request, &field), field, userdata);
+		ask(call, request, decode_reclaim(parameters, request, &field), &field, userdata);
 }
 
 static void method_describe(struct varlink_call *call, json_t *parameters, void *userdata)
@@ -165,7 +165,7 @@ static void method_describe(struct varlink_call *call, json_t *parameters, void 
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_describe(parameters, request, &field), field, userdata);
+		ask(call, request, decode_describe(parameters, request, &field), &field, userdata);
 }
 
 static void method_check(struct varlink_call *call, json_t *parameters, void *userdata)
@@ -174,7 +174,7 @@ static void method_check(struct varlink_call *call, json_t *parameters, void *us
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_check(parameters, request, &field), field, userdata);
+		ask(call, request, decode_check(parameters, request, &field), &field, userdata);
 }
 
 static void plain(struct varlink_call *call, json_t *parameters, enum verb verb, struct face *face)
@@ -183,7 +183,7 @@ static void plain(struct varlink_call *call, json_t *parameters, enum verb verb,
 	char *field = NULL;
 
 	if (request)
-		ask(call, request, decode_nothing(parameters, &field), field, face);
+		ask(call, request, decode_nothing(parameters, &field), &field, face);
 }
 
 static void method_list(struct varlink_call *call, json_t *parameters, void *userdata)

@@ -2,12 +2,18 @@
 #pragma once
 
 /*
- * The emulator in a thread of its own, serving the default machine at the other end of a
- * SOCK_SEQPACKET socket pair. *ret_fd is our end, on which we are VM 3 already (no first datagram);
- * it belongs to the caller.
+ * A Resource Manager emulator inside a program: the default machine, served by a thread of its own
+ * with the very code of ghrm-emulator.
  */
 
 struct emulator_embedded;
 
+/*
+ * Starts the thread. *ret_fd is the primary VM's link: one end of a SOCK_SEQPACKET pair, one
+ * datagram per message-queue packet, no first datagram; non-blocking and close-on-exec. The caller
+ * owns it and may close it before or after emulator_embedded_free(). Returns 0 or -errno.
+ */
 int emulator_embedded_new(struct emulator_embedded **ret, int *ret_fd);
+
+/* Ends the thread and forgets all state. Accepts and returns NULL. Not from the thread itself. */
 struct emulator_embedded *emulator_embedded_free(struct emulator_embedded *embedded);

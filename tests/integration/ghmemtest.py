@@ -58,7 +58,11 @@ class Varlink:
     def __init__(self, path, timeout=60):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        try:
+            self.socket.connect(path)
+        except OSError:
+            self.socket.close()
+            raise
         self.buffer = b''
         self.fds = []
 
@@ -165,7 +169,11 @@ class Emulator:
     def link(self, vmid):
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         link.settimeout(20)
-        link.connect(self.path)
+        try:
+            link.connect(self.path)
+        except OSError:
+            link.close()
+            raise
         link.send(struct.pack('<H', vmid))
         return link
 
@@ -306,13 +314,28 @@ class Place:
 # ---- the kernel's books ----
 
 def pinned_pages():
-    """Pages pinned on this machine, by the kernel's own count."""
+    """Pages pinned on this machine, by the kernel's own count; each CPU adds its part once a second."""
     counts = {}
     with open('/proc/vmstat') as stream:
         for line in stream:
             name, value = line.split()
             counts[name] = int(value)
     return counts['nr_foll_pin_acquired'] - counts['nr_foll_pin_released']
+
+
+def settled_pins():
+    """The count when it no longer changes."""
+    last = pinned_pages()
+    while True:
+        time.sleep(1.2)
+        now = pinned_pages()
+        if now == last:
+            return now
+        last = now
+
+
+def wait_for_pins(pages):
+    wait_for(lambda: pinned_pages() == pages, 10, 'the count of %d pinned pages' % pages)
 
 
 def frames(fd, size):

@@ -68,7 +68,7 @@ def spawn(path, seed):
 def main():
     print('seed %d, %d clients, %g s' % (SEED, CLIENTS, SECONDS), flush=True)
     chance = random.Random(SEED)
-    before = t.pinned_pages()
+    before = t.settled_pins()
     deaths = own_ends = 0
     with t.Place() as place:
         daemon = place.daemon
@@ -104,7 +104,7 @@ def main():
             assert t.resident_bytes(pid) < resident + FLAT, 'the daemon grew from %d to %d' % (
                 resident, t.resident_bytes(pid))
         if t.IS_ROOT:
-            t.wait_for(lambda: t.pinned_pages() == before, what='pins to go back to %d' % before)
+            t.wait_for_pins(before)
     print('nothing is left')
     return 0
 
