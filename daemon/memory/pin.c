@@ -30,12 +30,13 @@ struct mapping {
 	size_t size;
 };
 
+/* In one call: between two, another worker's mapping could take the gap and be unmapped with it. */
 static void mapping_done(struct mapping *mapping)
 {
-	if (mapping->map)
-		munmap(mapping->map, mapping->size);
 	if (mapping->reserved)
 		munmap(mapping->reserved, mapping->reserved_size);
+	else if (mapping->map)
+		munmap(mapping->map, mapping->size);
 }
 
 static int map_source(const struct source *source, struct mapping *mapping)

@@ -18,6 +18,7 @@ class BadInput(unittest.TestCase):
         cls.place = t.Place(separate_emulator=False)
         cls.daemon = cls.place.daemon
         cls.bystander = cls.daemon.connect()
+        cls.bystander.call('Status')
 
     @classmethod
     def tearDownClass(cls):
@@ -26,6 +27,7 @@ class BadInput(unittest.TestCase):
 
     def setUp(self):
         self.link = self.daemon.connect()
+        self.assert_alive()  # so it is counted
         self.before = t.descriptors(self.daemon.process.pid)
 
     def tearDown(self):

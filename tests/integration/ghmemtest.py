@@ -299,7 +299,7 @@ class Place:
 
     def __exit__(self, kind, *_):
         if kind and self.daemon:
-            print(self.daemon.log_text())
+            print('\n'.join(self.daemon.log_text().splitlines()[-50:]))
         self.close()
 
     def close(self):
