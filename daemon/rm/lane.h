@@ -30,7 +30,8 @@ enum rm_outcome {
 	RM_DONE,        /* the Resource Manager answered OK to all of it */
 	RM_REFUSED,     /* it answered `error` to the last request sent; see `handle` */
 	RM_CANCELLED,   /* stopped between two requests because of lane_cancel; see `handle` */
-	RM_UNAVAILABLE, /* nothing of the failing request was sent: no link, or waited too long */
+	RM_UNAVAILABLE, /* the failing request was not sent, or not whole, so that it is never
+			 * executed: no link, or waited too long */
 	RM_UNKNOWN,     /* a request was sent and no answer came within the deadline */
 };
 
