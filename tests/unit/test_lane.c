@@ -353,6 +353,21 @@ START_TEST(garbage_is_dropped)
 }
 END_TEST
 
+START_TEST(empty_packet_is_not_the_end)
+{
+	struct rm_job job = reclaim_job(3);
+	struct ghrm_message message;
+
+	start(LONG_DEADLINE, true);
+	lane_submit(lane, &job);
+	message = request(GHRM_MEM_RECLAIM);
+	ck_assert_int_eq(send(peer, "", 0, MSG_NOSIGNAL), 0);
+	quiet();
+	answer(&message, GHRM_OK);
+	expect_job(&job, RM_DONE);
+}
+END_TEST
+
 /* ---- many submitters ---- */
 
 #define SUBMITTERS 4
@@ -449,6 +464,7 @@ int main(void)
 	tcase_add_test(tests, notification_before_reply);
 	tcase_add_test(tests, wrong_seq_ignored);
 	tcase_add_test(tests, garbage_is_dropped);
+	tcase_add_test(tests, empty_packet_is_not_the_end);
 	tcase_add_test(tests, many_threads_submit_and_cancel);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
