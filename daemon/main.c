@@ -208,11 +208,11 @@ static int greet_manager(struct daemon *daemon)
 	while (hello->cookie == 0)
 		if (event_base_loop(daemon->base, EVLOOP_ONCE) < 0)
 			return -EIO;
-	if (hello->outcome == RM_DONE && hello->vmid == GHRM_VMID_HOST)
+	if (hello->outcome == RM_DONE && hello->value == GHRM_VMID_HOST)
 		return 0;
 	if (hello->outcome == RM_DONE)
 		log_err("the Resource Manager at %s says that we are VM %" PRIu32 ", not VM %d",
-			daemon->options.rm, hello->vmid, GHRM_VMID_HOST);
+			daemon->options.rm, hello->value, GHRM_VMID_HOST);
 	else
 		log_err("the Resource Manager at %s does not answer as one", daemon->options.rm);
 	return -EPROTO;

@@ -162,24 +162,36 @@ static void on_notification(struct broker *broker, const struct rm_event *event)
 	}
 }
 
-/* The answer to a create or reclaim that had been given up as unknown. */
+/* The answer to a request that had been given up as unknown. */
 static void on_late_reply(struct broker *broker, const struct rm_event *event)
 {
 	struct parcel *parcel = broker_find_number(broker, event->cookie);
+	bool gone;
 
 	if (!parcel || parcel->operation)
 		return;
-	if (event->handle_known) {
+	switch (event->msg_id) {
+	case GHRM_MEM_SHARE:
+	case GHRM_MEM_LEND:
+		if (!event->handle_known) {
+			broker_dissolve(broker, parcel); /* refused: nothing was ever out */
+			return;
+		}
 		parcel->handle_known = true;
 		parcel->handle = event->handle;
-		parcel_take_back(broker, parcel);
-	} else if (!parcel->handle_known && event->error != GHRM_OK) {
-		broker_dissolve(broker, parcel); /* RM refused to make it: nothing was ever out */
-	} else if (parcel->handle_known && event->error == GHRM_OK) {
-		broker_dissolve(broker, parcel); /* it was reclaimed after all */
-	} else {
-		parcel_take_back(broker, parcel);
+		break;
+	case GHRM_MEM_RECLAIM:
+		/* Same link, so the same RM: a handle that it does not know is reclaimed. */
+		gone = event->error == GHRM_OK || event->error == GHRM_HANDLE_INVALID;
+		if (gone) {
+			broker_dissolve(broker, parcel);
+			return;
+		}
+		break;
+	default: break; /* an APPEND: half a parcel, which has to go */
 	}
+	if (parcel->wanted_back)
+		parcel_take_back(broker, parcel);
 }
 
 static void on_link_lost(struct broker *broker)
@@ -209,7 +221,7 @@ void broker_on_rm_event(struct letter *letter, void *userdata)
 	case RM_EVENT_SETTLED:
 		/* A reclaim may be asked again now: nothing older is pending, so 7 means it is ours. */
 		parcel = broker_find_number(broker, event->cookie);
-		if (parcel)
+		if (parcel && parcel->wanted_back)
 			parcel_take_back(broker, parcel);
 		break;
 	}

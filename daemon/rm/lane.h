@@ -25,13 +25,15 @@ enum rm_job_kind {
 	RM_JOB_RECLAIM, /* urgent */
 	RM_JOB_NOTIFY,  /* urgent; SHARED, RECALL or the 12-byte probe */
 	RM_JOB_HELLO,   /* VM_GET_VMID: is a Resource Manager there, and who are we to it? */
+	RM_JOB_VM_STATE, /* VM_GET_STATE: does this VM run? */
 };
 
 enum rm_outcome {
 	RM_DONE,        /* the Resource Manager answered OK to all of it */
 	RM_REFUSED,     /* it answered `error` to the last request sent; see `handle` */
 	RM_CANCELLED,   /* stopped between two requests because of lane_cancel; see `handle` */
-	RM_UNAVAILABLE, /* nothing of the failing request was sent: no link, or waited too long */
+	RM_UNAVAILABLE, /* the failing request was not sent, or not whole, so that it is never
+			 * executed: no link, or waited too long */
 	RM_UNKNOWN,     /* a request was sent and no answer came within the deadline */
 };
 
@@ -59,6 +61,7 @@ struct rm_job {
 	const uint16_t *targets; /* borrowed; n_targets 0: the probe */
 	size_t n_targets;
 
+	uint16_t vmid;   /* RM_JOB_VM_STATE: which one */
 	uint32_t handle; /* in: reclaim, notify. out: create, when handle_known */
 
 	/* results */
@@ -66,7 +69,7 @@ struct rm_job {
 	uint32_t error; /* RM_REFUSED: the Resource Manager's number; GHRM_BUSY never comes over the wire */
 	bool handle_known; /* create: a parcel exists and this is its handle, whatever the outcome */
 	bool execution_unknown; /* RM_UNKNOWN: the last request may have been executed or not */
-	uint32_t vmid; /* hello: what the Resource Manager calls us */
+	uint32_t value; /* hello: our VMID; VM state: enum ghrm_vm_status */
 	uint32_t messages;  /* requests answered OK: 1 + appends */
 	size_t described;   /* regions in them */
 	uint64_t rm_usec;   /* time spent waiting for the Resource Manager, microseconds */
@@ -95,7 +98,7 @@ struct rm_event {
 	uint32_t error;  /* LATE_REPLY: the answer's error word */
 	bool handle_known;
 	uint32_t handle; /* LATE_REPLY to a create */
-	uint32_t msg_id; /* NOTIFICATION */
+	uint32_t msg_id; /* NOTIFICATION; LATE_REPLY: what was asked */
 	size_t size;
 	uint8_t payload[]; /* NOTIFICATION: size bytes */
 };

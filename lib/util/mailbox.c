@@ -26,6 +26,7 @@ int mailbox_init(struct mailbox *mailbox, struct event_base *base, void *userdat
 	if (!mailbox->event || event_add(mailbox->event, NULL) < 0) {
 		if (mailbox->event)
 			event_free(mailbox->event);
+		mailbox->event = NULL;
 		mailbox->fd = util_close(mailbox->fd);
 		return -ENOMEM;
 	}

@@ -282,11 +282,21 @@ static struct rm_event *event_new_of(enum rm_event_kind kind, size_t size)
 	return event;
 }
 
-void bench_event(struct bench *bench, enum rm_event_kind kind, uint64_t cookie, uint32_t error,
-	bool handle_known, uint32_t handle)
+void bench_event(struct bench *bench, enum rm_event_kind kind, uint64_t cookie)
 {
 	struct rm_event *event = event_new_of(kind, 0);
 
+	event->cookie = cookie;
+	mailbox_post(&bench->broker->mailbox, &event->letter);
+	bench_run(bench);
+}
+
+void bench_late(struct bench *bench, uint32_t msg_id, uint64_t cookie, uint32_t error,
+	bool handle_known, uint32_t handle)
+{
+	struct rm_event *event = event_new_of(RM_EVENT_LATE_REPLY, 0);
+
+	event->msg_id = msg_id;
 	event->cookie = cookie;
 	event->error = error;
 	event->handle_known = handle_known;

@@ -55,7 +55,9 @@ void bench_unpin(struct bench *bench);
 void bench_rm_created(struct bench *bench, uint32_t handle);
 void bench_rm(struct bench *bench, enum rm_outcome outcome, uint32_t error);
 
-void bench_event(struct bench *bench, enum rm_event_kind kind, uint64_t cookie, uint32_t error,
+/* Events of the lane; a late reply answers msg_id. */
+void bench_event(struct bench *bench, enum rm_event_kind kind, uint64_t cookie);
+void bench_late(struct bench *bench, uint32_t msg_id, uint64_t cookie, uint32_t error,
 	bool handle_known, uint32_t handle);
 void bench_notification(struct bench *bench, uint32_t msg_id, uint32_t handle, uint16_t vmid);
 

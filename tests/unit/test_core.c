@@ -378,7 +378,7 @@ START_TEST(unanswered_create_is_withheld_until_its_late_answer)
 
 	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
 	ck_assert(!parcel->handle_known);
-	bench_event(&bench, RM_EVENT_LATE_REPLY, parcel->number, GHRM_OK, true, 0);
+	bench_late(&bench, GHRM_MEM_LEND, parcel->number, GHRM_OK, true, 0);
 	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
 	ck_assert_uint_eq(bench.rm[0]->handle, 0);
 	bench_rm(&bench, RM_DONE, 0);
@@ -393,7 +393,7 @@ START_TEST(unanswered_create_that_was_refused_after_all_is_unpinned)
 	struct client *alice = bench_client(&bench, ALICE);
 	struct parcel *parcel = lend_unknown(alice);
 
-	bench_event(&bench, RM_EVENT_LATE_REPLY, parcel->number, GHRM_DENIED, false, 0);
+	bench_late(&bench, GHRM_MEM_LEND, parcel->number, GHRM_DENIED, false, 0);
 	bench_unpin(&bench);
 	bench_close(&bench, alice);
 	bench_done(&bench);
@@ -405,7 +405,7 @@ START_TEST(unanswered_create_stays_withheld_when_the_answer_is_lost)
 	struct client *alice = bench_client(&bench, ALICE);
 	struct parcel *parcel = lend_unknown(alice);
 
-	bench_event(&bench, RM_EVENT_SETTLED, parcel->number, 0, false, 0);
+	bench_event(&bench, RM_EVENT_SETTLED, parcel->number);
 	bench_close(&bench, alice);
 	ck_assert_uint_eq(bench.n_rm, 0);
 	ck_assert_uint_eq(bench.n_memory, 0);
@@ -429,8 +429,61 @@ START_TEST(unanswered_reclaim_is_asked_again_behind_the_barrier)
 	ck_assert_int_eq(answer->reply.outcome, OUTCOME_UNKNOWN);
 	request_free(answer);
 	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	bench_event(&bench, RM_EVENT_SETTLED, parcel->number, 0, false, 0);
+	bench_event(&bench, RM_EVENT_SETTLED, parcel->number);
 	bench_rm(&bench, RM_REFUSED, GHRM_HANDLE_INVALID); /* it had been executed */
+	bench_unpin(&bench);
+	bench_close(&bench, alice);
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(unanswered_reclaim_that_is_answered_late_gives_the_pages_back)
+{
+	static const struct {
+		uint32_t error;
+		bool gone;
+	} rows[] = { { GHRM_OK, true }, { GHRM_HANDLE_INVALID, true }, { GHRM_MEM_INUSE, false } };
+	struct client *alice = bench_client(&bench, ALICE);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct parcel *parcel;
+
+		bench_lend_whole(&bench, alice, 4);
+		parcel = TAILQ_FIRST(&bench.broker->parcels);
+		bench_post(&bench, bench_about(alice, VERB_RECLAIM, 4));
+		bench_rm(&bench, RM_UNKNOWN, 0);
+		request_free(bench_answer(&bench));
+		bench_late(&bench, GHRM_MEM_RECLAIM, parcel->number, rows[i].error, false, 0);
+		if (!rows[i].gone) {
+			ck_assert_uint_eq(bench.n_memory, 0);
+			bench_rm(&bench, RM_DONE, 0); /* asked again */
+		}
+		bench_unpin(&bench);
+	}
+	bench_close(&bench, alice);
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(late_append_never_frees_what_the_manager_still_has)
+{
+	struct client *alice = bench_client(&bench, ALICE);
+	struct parcel *parcel;
+
+	bench_post(&bench, bench_lend(alice));
+	bench_pin(&bench, 1);
+	bench.rm[0]->handle_known = true;
+	bench.rm[0]->handle = 3;
+	bench.rm[0]->messages = 1;
+	bench_rm(&bench, RM_UNKNOWN, 0);	 /* an append */
+	bench_rm(&bench, RM_UNAVAILABLE, 0); /* its roll-back waited too long behind the barrier */
+	request_free(bench_answer(&bench));
+	parcel = TAILQ_FIRST(&bench.broker->parcels);
+	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
+	bench_late(&bench, GHRM_MEM_APPEND, parcel->number, GHRM_OK, false, 0);
+	ck_assert_uint_eq(bench.n_memory, 0);
+	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
+	bench_rm(&bench, RM_DONE, 0);
 	bench_unpin(&bench);
 	bench_close(&bench, alice);
 	bench_done(&bench);
@@ -542,7 +595,7 @@ START_TEST(lost_link_refuses_new_memory_and_keeps_the_old)
 	struct client *alice = bench_client(&bench, ALICE);
 
 	bench_lend_whole(&bench, alice, 1);
-	bench_event(&bench, RM_EVENT_LINK_LOST, 0, 0, false, 0);
+	bench_event(&bench, RM_EVENT_LINK_LOST, 0);
 	request_free(refused(bench_lend(alice), OUTCOME_MANAGER_UNAVAILABLE));
 	bench_close(&bench, alice);
 	bench_rm(&bench, RM_UNAVAILABLE, 0);
@@ -576,6 +629,8 @@ int main(void)
 	tcase_add_test(tcase, unanswered_create_that_was_refused_after_all_is_unpinned);
 	tcase_add_test(tcase, unanswered_create_stays_withheld_when_the_answer_is_lost);
 	tcase_add_test(tcase, unanswered_reclaim_is_asked_again_behind_the_barrier);
+	tcase_add_test(tcase, unanswered_reclaim_that_is_answered_late_gives_the_pages_back);
+	tcase_add_test(tcase, late_append_never_frees_what_the_manager_still_has);
 	tcase_add_test(tcase, client_that_dies_while_pages_are_pinned_leaves_nothing);
 	tcase_add_test(tcase, client_that_dies_while_the_manager_works_is_rolled_back);
 	tcase_add_test(tcase, held_parcel_of_a_dead_client_stays_pinned_and_listed_until_released);

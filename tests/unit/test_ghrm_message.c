@@ -196,6 +196,42 @@ START_TEST(truncation_sweep)
 }
 END_TEST
 
+/* With empty lists; zero bytes are heads of such. The shortest is not what the heads add up to. */
+static const struct {
+	const char *name;
+	uint32_t (*decode)(const uint8_t *payload, size_t size);
+	size_t size;
+	uint32_t error;
+} empty[] = {
+	{ "create", create_error, 8, GHRM_MSG_INVALID },
+	{ "create", create_error, 12, GHRM_MSG_INVALID },
+	{ "create", create_error, 16, GHRM_MSG_INVALID },
+	{ "create", create_error, 20, GHRM_OK },
+	{ "create", create_error, 21, GHRM_MSG_INVALID },
+	{ "append", append_error, 8, GHRM_MSG_INVALID },
+	{ "append", append_error, 12, GHRM_OK },
+	{ "append", append_error, 13, GHRM_MSG_INVALID },
+	{ "accept", accept_error, 12, GHRM_MSG_INVALID },
+	{ "accept", accept_error, 16, GHRM_MSG_INVALID },
+	{ "accept", accept_error, 20, GHRM_MSG_INVALID },
+	{ "accept", accept_error, 24, GHRM_OK },
+	{ "lookup", lookup_error, 8, GHRM_MSG_INVALID },
+	{ "lookup", lookup_error, 12, GHRM_MSG_INVALID },
+	{ "lookup", lookup_error, 16, GHRM_OK },
+	{ "lookup", lookup_error, 19, GHRM_MSG_INVALID },
+	{ "lookup", lookup_error, 20, GHRM_OK },
+};
+
+START_TEST(shortest_requests)
+{
+	static const uint8_t zero[32];
+	uint32_t error = empty[_i].decode(zero, empty[_i].size);
+
+	ck_assert_msg(error == empty[_i].error, "%s of %zu bytes: %u", empty[_i].name,
+		empty[_i].size, error);
+}
+END_TEST
+
 /* Offsets of the list counts in the whole payloads above. */
 static const struct {
 	const char *name;
@@ -547,6 +583,7 @@ int main(void)
 	int failed;
 
 	tcase_add_loop_test(tests, truncation_sweep, 0, ARRAY_SIZE(sweeps));
+	tcase_add_loop_test(tests, shortest_requests, 0, ARRAY_SIZE(empty));
 	tcase_add_loop_test(tests, list_counts_are_checked, 0, ARRAY_SIZE(counts));
 	tcase_add_test(tests, earlier_list_decides);
 	tcase_add_test(tests, second_half_of_a_count_is_ignored_but_delivered);

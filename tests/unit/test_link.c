@@ -42,11 +42,19 @@ struct emulator_embedded *emulator_embedded_free(struct emulator_embedded *embed
 	return NULL;
 }
 
-static char directory[] = "/tmp/test_link.XXXXXX";
+/* What listens on the socket. */
+static struct {
+	int listening, host;
+	const char *pong; /* answer to ping; NULL: closes */
+	bool pinged;
+} server;
+
+static char directory[32];
 static char path[64], endpoint[80];
 
 static void setup(void)
 {
+	snprintf(directory, sizeof(directory), "/tmp/test_link.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/rm", directory);
 	snprintf(endpoint, sizeof(endpoint), "unix:%s", path);
@@ -56,6 +64,8 @@ static void teardown(void)
 {
 	unlink(path);
 	rmdir(directory);
+	embedded_fails = false;
+	server.pinged = false;
 }
 
 static void assert_non_blocking(const struct link *link)
@@ -102,13 +112,6 @@ START_TEST(emulator_is_built_in)
 	ck_assert_ptr_null(link_free(NULL));
 }
 END_TEST
-
-/* What listens on the socket. */
-static struct {
-	int listening, host;
-	const char *pong; /* answer to ping; NULL: closes */
-	bool pinged;
-} server;
 
 static void *serve(void *userdata _unused_)
 {
