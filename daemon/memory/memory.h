@@ -56,9 +56,9 @@ struct memory_job {
 
 	/* MEMORY_PIN */
 	int fd; /* the client's descriptor, owned by the job and closed by it; -1: allocate */
-	uint64_t offset, size; /* bytes; size 0 with size_given false: to the end of the file */
-	bool size_given;
-	uint64_t limit;        /* most bytes that may be taken, UINT64_MAX: none */
+	uint64_t offset, size; /* bytes; allocate: offset 0, size is always meant */
+	bool size_given;       /* false for a descriptor: to the end of the file */
+	uint64_t limit;        /* most bytes that may be taken, else MEMORY_EXHAUSTED; UINT64_MAX: none */
 	uint64_t made_up_base; /* where to invent addresses when they have to be invented */
 
 	/* results of MEMORY_PIN; argument of MEMORY_UNPIN (owned by the job from submission on) */
