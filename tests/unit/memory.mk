@@ -5,7 +5,7 @@ libmemorytest_la_SOURCES = \
 	tests/unit/holder_bench.h tests/unit/holder_bench.c \
 	tests/unit/memory_bench.h tests/unit/memory_bench.c
 libmemorytest_la_CPPFLAGS = $(AM_CPPFLAGS) -DTEST_HOLDER=\"$(abs_top_builddir)/daemon/ghmemd-holder\"
-libmemorytest_la_LIBADD = libmemory.la libutil.la $(CHECK_LIBS)
+libmemorytest_la_LIBADD = libmemory.la $(CHECK_LIBS)
 
 memory_tests = \
 	tests/unit/test_memory \
