@@ -18,7 +18,7 @@
 
 /* ---- packets ---- */
 
-static void send_reply(int socket_fd, const struct holder_reply *reply, int fd)
+static bool send_reply(int socket_fd, const struct holder_reply *reply, int fd)
 {
 	struct iovec iov = { (void *)reply, sizeof(*reply) };
 	union {
@@ -37,9 +37,7 @@ static void send_reply(int socket_fd, const struct holder_reply *reply, int fd)
 		header->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(header), &fd, sizeof(int));
 	}
-	/* A peer that does not read its replies gets an end of the connection at the next one. */
-	if (sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
-		shutdown(socket_fd, SHUT_RDWR);
+	return sendmsg(socket_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*reply);
 }
 
 static int take_fds(struct msghdr *message, int *ret_fd)
@@ -273,8 +271,10 @@ void server_answer(struct server *server)
 		r = execute(server, &request, &fd, &reply, &pass);
 	reply.result = r;
 	fill(server, &reply);
-	send_reply(server->connection_fd, &reply, pass);
-	if (r == -EPROTO || !server->greeted)
+	/* Before the reply, so that its reader finds no trace of it: above all not of the lock. */
+	fd = util_close(fd);
+	/* A peer that does not read its replies has no use for the connection. */
+	if (!send_reply(server->connection_fd, &reply, pass) || r == -EPROTO || !server->greeted)
 		server_disconnect(server);
 }
 

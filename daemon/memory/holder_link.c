@@ -106,11 +106,14 @@ static int copy_ring(struct holder_link *link, struct call *call)
 	call->ring = holder_peer_copy(&link->peer, call->reply.ring_fd);
 	if (call->ring >= 0)
 		return 0;
-	if (call->ring == -ESRCH)
+	if (call->ring == -ESRCH) {
 		r = -ECONNRESET;
-	else
+	} else {
+		log_err("cannot copy a pin out of the holder (pid %" PRId32 "): %s",
+			link->peer.hello.pid, strerror(-call->ring));
 		r = holder_peer_ask(&link->peer, &drop, -1, &reply, NULL);
-	call->reply.result = call->ring;
+	}
+	call->reply.result = -EREMOTEIO;
 	call->ring = -1;
 	return r;
 }

@@ -45,7 +45,10 @@ struct holder_put {
 	int ring; /* the caller's copy of the pin; -1: no pin */
 };
 
-/* Returns 0, the holder's -errno, or *ret_lost = true and an -errno: there is no holder. */
+/*
+ * Returns 0; the holder's -errno; -EREMOTEIO: the pin could not be copied out of the holder, and
+ * was dropped; or *ret_lost = true and an -errno: there is no holder.
+ */
 int holder_link_put(struct holder_link *link, struct holder_put *put, bool *ret_lost);
 
 /* Returns 0 also when the holder does not know the name or has died: then it keeps nothing. */

@@ -15,10 +15,12 @@
 
 #include "util/util.h"
 
-#define OPEN_PATIENCE 6000000u /* microseconds; above the holder's own for a predecessor */
-#define OPEN_PAUSE    20000u
-#define STARTS_MAX    2
-#define ASK_PATIENCE  120 /* seconds; pinning takes 0.03 s/GiB (platform.md §1), under load more */
+#define OPEN_PATIENCE  6000000u /* microseconds; above the holder's own for a predecessor */
+#define OPEN_PAUSE     20000u
+#define STARTS_MAX     2
+#define HELLO_PATIENCE 20  /* seconds; it may still be pinning for a predecessor */
+#define ASK_PATIENCE   120 /* seconds; pinning takes 0.03 s/GiB (platform.md §1), under load more */
+#define DEATH_PATIENCE 200 /* milliseconds; a dying process closes its sockets a little earlier */
 
 void holder_peer_done(struct holder_peer *peer)
 {
@@ -30,7 +32,7 @@ bool holder_peer_is_dead(const struct holder_peer *peer)
 {
 	struct pollfd fd = { peer->pidfd, POLLIN, 0 };
 
-	return peer->pidfd >= 0 && poll(&fd, 1, 0) == 1;
+	return peer->pidfd >= 0 && poll(&fd, 1, DEATH_PATIENCE) == 1;
 }
 
 int holder_peer_copy(const struct holder_peer *peer, int fd)
@@ -126,16 +128,24 @@ static void set_address(struct sockaddr_un *address, const struct holder_place *
 		place->directory_fd);
 }
 
+static int set_patience(int fd, time_t seconds)
+{
+	struct timeval patience = { .tv_sec = seconds };
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		return -errno;
+	return 0;
+}
+
 static int connect_to(struct holder_peer *peer, const struct holder_place *place)
 {
-	struct timeval patience = { .tv_sec = ASK_PATIENCE };
 	struct sockaddr_un address;
 	_cleanup_close_ int fd = -1;
 
 	set_address(&address, place);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+	if (fd < 0 || set_patience(fd, HELLO_PATIENCE) < 0)
 		return -errno;
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		if (errno != EINTR)
@@ -158,6 +168,8 @@ static int greet(struct holder_peer *peer, const struct holder_place *place)
 		r = -EPROTONOSUPPORT;
 	if (r == 0 && peer->pidfd < 0)
 		r = -EPROTO;
+	if (r == 0)
+		r = set_patience(peer->socket, ASK_PATIENCE);
 	if (r < 0)
 		holder_peer_done(peer);
 	return r;

@@ -81,6 +81,8 @@ static const char *why_no_pin(int r)
 	case EPERM: return "io_uring is forbidden: see sysctl kernel.io_uring_disabled";
 	case ENOSYS: return "the kernel has no io_uring";
 	case ENOMEM: return "the holder lacks CAP_IPC_LOCK, RLIMIT_MEMLOCK allows no page";
+	case EREMOTEIO:
+		return "pidfd_getfd is missing or forbidden: see sysctl kernel.yama.ptrace_scope";
 	default: return strerror(-r);
 	}
 }

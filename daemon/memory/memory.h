@@ -47,12 +47,12 @@ enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool 
 
 /* What a successful pin job leaves behind; given back with an unpin job. */
 struct pinned {
-	uint64_t name;        /* the holder's name for it; never repeats */
-	int memfd;            /* allocate: the memory's descriptor, to pass to the client; else -1 */
-	int ring;             /* our copy of the holder's pin, -1 when nothing is pinned */
-	bool is_pinned;       /* false: only without the privilege, and only with an emulator */
-	bool made_up;         /* region addresses are not real frame numbers; the same condition */
-	uint64_t pages;       /* pages pinned */
+	uint64_t name;  /* the holder's name for it; never repeats */
+	int memfd;      /* allocate: the memory's descriptor, to pass to the client; else -1 */
+	int ring;       /* our copy of the holder's pin, -1 when nothing is pinned */
+	bool is_pinned; /* false: only without the privilege, and only with an emulator */
+	bool made_up;   /* region addresses are not real frame numbers; the same condition */
+	uint64_t pages; /* pages pinned */
 	struct region_list regions;
 	uint64_t populate_usec, pin_usec, resolve_usec; /* time spent, microseconds */
 };
@@ -66,8 +66,8 @@ struct memory_job {
 
 	/* MEMORY_PIN */
 	int fd; /* the client's descriptor, owned by the job and closed by it; -1: allocate */
-	uint64_t offset, size; /* bytes; size 0 with size_given false: to the end of the file */
-	bool size_given;
+	uint64_t offset, size; /* bytes; allocate: offset 0, size is always meant */
+	bool size_given;       /* false for a descriptor: to the end of the file */
 	uint64_t made_up_base; /* where to invent addresses when they have to be invented */
 
 	/* results of MEMORY_PIN; argument of MEMORY_UNPIN (owned by the job from submission on) */
@@ -81,15 +81,16 @@ struct memory_job {
 /* Bytes of addresses that memory of this size needs when they are made up (there are gaps in it). */
 uint64_t memory_made_up_span(uint64_t size);
 
-struct pinned *pinned_free(struct pinned *pinned); /* closes and frees, unpins nothing; returns NULL */
+struct pinned *pinned_free(
+	struct pinned *pinned); /* closes and frees, unpins nothing; returns NULL */
 
 struct memory_options {
 	unsigned workers;
 	const char *state_dir;   /* the holder's socket and lock are here */
 	const char *holder_path; /* program to start when no holder answers */
 	int lock_fd;             /* the locked lock file of the state directory */
-	bool may_invent;         /* the RM is an emulator: made-up addresses and unpinned memory are allowed */
-	const char *epoch;       /* stands in the names of the holder's entries */
+	bool may_invent; /* the RM is an emulator: made-up addresses and unpinned memory are allowed */
+	const char *epoch; /* stands in the names of the holder's entries */
 };
 
 /* What the machine allows, found out at start. */

@@ -2,6 +2,7 @@
 #include "daemon/memory/pin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -108,16 +109,26 @@ static void fail_populate(struct memory_job *job, int r)
 	}
 }
 
-static void fail_put(struct memory_job *job, int r, bool lost)
+/* The holder's EPERM may be the client's seal or the kernel's refusal of io_uring. */
+static bool is_sealed(const struct source *source)
+{
+	int seals = fcntl(source->fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+static void fail_put(struct memory_job *job, const struct source *source, int r, bool lost)
 {
 	if (lost)
 		fail(job, MEMORY_UNAVAILABLE, "ghmemd-holder cannot be reached: %s", strerror(-r));
 	else if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 		fail(job, MEMORY_EXHAUSTED, "the memory cannot be pinned: %s", strerror(-r));
-	else if (r == -EFAULT || r == -EPERM || r == -EACCES)
+	else if (r == -EFAULT)
 		fail(job, MEMORY_INVALID,
-			"the memory cannot be pinned: the client changed it meanwhile (%s)",
-			strerror(-r));
+			"pages of the memory could not be pinned: the client removed them or none "
+			"are left");
+	else if (r == -EPERM && is_sealed(source))
+		fail_mapping(job, r);
 	else
 		fail(job, MEMORY_UNAVAILABLE, "ghmemd-holder cannot pin the memory: %s",
 			strerror(-r));
@@ -173,7 +184,7 @@ static int put(const struct pinner *pinner, struct memory_job *job, const struct
 	}
 	pinned->pin_usec += util_now_usec() - start;
 	if (r < 0) {
-		fail_put(job, r, lost);
+		fail_put(job, source, r, lost);
 		return r;
 	}
 	pinned->name = put.name;

@@ -21,10 +21,10 @@ struct bulk_turn;
 struct lane;
 
 enum rm_job_kind {
-	RM_JOB_CREATE,  /* DONATE, LEND or SHARE and all its APPENDs: bulk */
-	RM_JOB_RECLAIM, /* urgent */
-	RM_JOB_NOTIFY,  /* urgent; SHARED, RECALL or the 12-byte probe */
-	RM_JOB_HELLO,   /* VM_GET_VMID: is a Resource Manager there, and who are we to it? */
+	RM_JOB_CREATE,   /* DONATE, LEND or SHARE and all its APPENDs: bulk */
+	RM_JOB_RECLAIM,  /* urgent */
+	RM_JOB_NOTIFY,   /* urgent; SHARED, RECALL or the 12-byte probe */
+	RM_JOB_HELLO,    /* VM_GET_VMID: is a Resource Manager there, and who are we to it? */
 	RM_JOB_VM_STATE, /* VM_GET_STATE: does this VM run? */
 };
 
@@ -41,9 +41,10 @@ struct rm_job {
 	struct letter letter; /* the submitter sets deliver; posted back when the job is done */
 	enum rm_job_kind kind;
 	bool urgent;
-	uid_t uid;           /* bulk jobs take turns by uid, then by connection */
+	uid_t uid; /* bulk jobs take turns by uid, then by connection */
 	uint64_t connection;
-	uint64_t cookie; /* the submitter's name for the job, for events that come after it is back */
+	uint64_t
+		cookie; /* the submitter's name for the job, for events that come after it is back */
 
 	/* RM_JOB_CREATE; the lists are borrowed until the job is back */
 	enum ghrm_msg_id verb;
@@ -66,13 +67,14 @@ struct rm_job {
 
 	/* results */
 	enum rm_outcome outcome;
-	uint32_t error; /* RM_REFUSED: the Resource Manager's number; GHRM_BUSY never comes over the wire */
+	uint32_t
+		error; /* RM_REFUSED: the Resource Manager's number; GHRM_BUSY never comes over the wire */
 	bool handle_known; /* create: a parcel exists and this is its handle, whatever the outcome */
 	bool execution_unknown; /* RM_UNKNOWN: the last request may have been executed or not */
-	uint32_t value; /* hello: our VMID; VM state: enum ghrm_vm_status */
-	uint32_t messages;  /* requests answered OK: 1 + appends */
-	size_t described;   /* regions in them */
-	uint64_t rm_usec;   /* time spent waiting for the Resource Manager, microseconds */
+	uint32_t value;         /* hello: our VMID; VM state: enum ghrm_vm_status */
+	uint32_t messages;      /* requests answered OK: 1 + appends */
+	size_t described;       /* regions in them */
+	uint64_t rm_usec;       /* time spent waiting for the Resource Manager, microseconds */
 
 	/* the lane's own; zero when submitted */
 	struct letter submitted;
@@ -85,9 +87,9 @@ struct rm_job {
 /* What the lane tells without being asked. */
 enum rm_event_kind {
 	RM_EVENT_NOTIFICATION, /* a whole notification: msg_id, payload */
-	RM_EVENT_LINK_LOST,    /* the link is closed; queued jobs have come back RM_UNAVAILABLE before */
-	RM_EVENT_LATE_REPLY,   /* the answer to a request whose job came back RM_UNKNOWN */
-	RM_EVENT_SETTLED,      /* the barrier is answered: that request is not pending any more and its
+	RM_EVENT_LINK_LOST, /* the link is closed; queued jobs have come back RM_UNAVAILABLE before */
+	RM_EVENT_LATE_REPLY, /* the answer to a request whose job came back RM_UNKNOWN */
+	RM_EVENT_SETTLED, /* the barrier is answered: that request is not pending any more and its
 				* answer is lost for good */
 };
 

@@ -33,8 +33,9 @@ void run(struct bench *bench, struct memory_job *job);
 struct pinned *allocate(struct bench *bench, uint64_t size);
 void unpin(struct bench *bench, struct pinned *pinned);
 
-/* Root; says once that it is not. */
+/* Root, on a kernel that pins; says so when not. */
 bool have_privilege(void);
+bool have_pidfd_getfd(void);
 
 /* Waits until that many pages of the machine are pinned, nearly. */
 void expect_pins(int64_t pins);

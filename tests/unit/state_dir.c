@@ -15,8 +15,8 @@
 
 #include "util/util.h"
 
-static char base[64];
-static char holder_path[96];
+static char base[32];
+static char holder_path[64];
 
 static void copy_file(const char *from, const char *to)
 {

@@ -6,7 +6,7 @@
 #include "daemon/memory/holder_peer.h"
 
 struct state_dir {
-	char path[128];
+	char path[64];
 	int lock_fd;
 	struct holder_place place; /* of its holder */
 };

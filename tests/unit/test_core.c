@@ -475,7 +475,7 @@ START_TEST(late_append_never_frees_what_the_manager_still_has)
 	bench.rm[0]->handle_known = true;
 	bench.rm[0]->handle = 3;
 	bench.rm[0]->messages = 1;
-	bench_rm(&bench, RM_UNKNOWN, 0);	 /* an append */
+	bench_rm(&bench, RM_UNKNOWN, 0);     /* an append */
 	bench_rm(&bench, RM_UNAVAILABLE, 0); /* its roll-back waited too long behind the barrier */
 	request_free(bench_answer(&bench));
 	parcel = TAILQ_FIRST(&bench.broker->parcels);

@@ -1,239 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* ghmemd-holder, spoken to in raw packets. */
+/* Who may speak to ghmemd-holder, and how. */
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "state_dir.h"
-#include "util/util.h"
+#include "holder_bench.h"
 
-#define PAGE   4096u
-#define NOBODY 65534
-
-/* ---- a holder that is this test's child ---- */
-
-struct child {
-	struct state_dir dir;
-	pid_t pid;
-};
-
-static pid_t execute(const char *const *arguments)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int null_fd = open("/dev/null", O_RDWR);
-
-		dup2(null_fd, STDOUT_FILENO);
-		dup2(null_fd, STDERR_FILENO);
-		execv(state_dirs_holder(), (char *const *)arguments);
-		_exit(127);
-	}
-	return pid;
-}
-
-static int dial(const struct child *child)
-{
-	struct timeval patience = { .tv_sec = 10 };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/holder.sock",
-		child->dir.place.directory_fd);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static bool is_reachable(void *userdata)
-{
-	int fd = dial(userdata);
-
-	util_close(fd);
-	return fd >= 0;
-}
-
-static void start(struct child *child, const char *patience)
-{
-	const char *arguments[] = { "ghmemd-holder", "--state-dir", child->dir.path,
-		"--client-deadline", patience, NULL };
-
-	state_dir_make(&child->dir);
-	arguments[2] = child->dir.path;
-	child->pid = execute(arguments);
-	ck_assert(wait_until(is_reachable, child));
-}
-
-static bool has_ended(void *userdata)
-{
-	siginfo_t info = { 0 };
-
-	return waitid(P_PID, (id_t)((struct child *)userdata)->pid, &info,
-		       WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       info.si_pid != 0;
-}
-
-/* Waits for the holder's own end, orderly. */
-static void await_end(struct child *child)
-{
-	int status;
-
-	ck_assert(wait_until(has_ended, child));
-	ck_assert_int_eq(waitpid(child->pid, &status, 0), child->pid);
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	ck_assert_int_eq(faccessat(child->dir.place.directory_fd, HOLDER_SOCKET, F_OK, 0), -1);
-}
-
-static void done(struct child *child)
-{
-	state_dir_end_holder(&child->dir);
-	await_end(child);
-	util_close(child->dir.lock_fd);
-	util_close(child->dir.place.directory_fd);
-}
-
-/* ---- packets ---- */
-
-static void tell(int fd, const void *packet, size_t size, const int *fds, size_t n_fds)
-{
-	struct iovec iov = { (void *)packet, size };
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(8 * sizeof(int))];
-	} control = { 0 };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (n_fds > 0) {
-		message.msg_control = control.room;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.align.cmsg_level = SOL_SOCKET;
-		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(&control.align), fds, n_fds * sizeof(int));
-	}
-	ck_assert_int_eq(sendmsg(fd, &message, MSG_NOSIGNAL), (ssize_t)size);
-}
-
-/* The reply's result; a descriptor that came along goes to *ret_fd, NULL: there must be none. */
-static int hear(int fd, struct holder_reply *reply, int *ret_fd)
-{
-	struct iovec iov = { reply, sizeof(*reply) };
-	union {
-		struct cmsghdr align;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.room,
-		.msg_controllen = sizeof(control.room),
-	};
-
-	ck_assert_int_eq(recvmsg(fd, &message, MSG_CMSG_CLOEXEC), sizeof(*reply));
-	ck_assert_int_eq(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC), 0);
-	if (CMSG_FIRSTHDR(&message)) {
-		ck_assert_ptr_nonnull(ret_fd);
-		memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
-	} else if (ret_fd) {
-		*ret_fd = -1;
-	}
-	return reply->result;
-}
-
-static bool has_hung_up(int fd)
-{
-	char byte;
-	ssize_t n = recv(fd, &byte, 1, 0);
-
-	return n == 0 || (n < 0 && errno != EAGAIN);
-}
-
-static int ask(int fd, struct holder_request request, int pass, struct holder_reply *reply)
-{
-	tell(fd, &request, sizeof(request), &pass, pass >= 0);
-	return hear(fd, reply, NULL);
-}
-
-static int hello(int fd, int lock_fd)
-{
-	struct holder_request request = { .command = HOLDER_HELLO };
-	struct holder_reply reply;
-	int pidfd, r;
-
-	tell(fd, &request, sizeof(request), &lock_fd, 1);
-	r = hear(fd, &reply, &pidfd);
-	ck_assert_int_eq(pidfd >= 0, r == 0);
-	util_close(pidfd);
-	return r;
-}
-
-static int join(const struct child *child)
-{
-	int fd = dial(child);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(hello(fd, child->dir.lock_fd), 0);
-	return fd;
-}
-
-static struct holder_request put(uint64_t name, enum holder_class class, uint64_t size)
-{
-	return (struct holder_request){
-		.command = HOLDER_PUT, .class = class, .name = name, .size = size, .tag = "tag"
-	};
-}
-
-static int make_memfd(void)
-{
-	int fd = memfd_create("test", MFD_CLOEXEC);
-
-	ck_assert_int_eq(ftruncate(fd, 4 * PAGE), 0);
-	return fd;
-}
-
-static int put_memory(int fd, uint64_t name)
-{
-	_cleanup_close_ int memfd = make_memfd();
-	struct holder_reply reply;
-	int r = ask(fd, put(name, HOLDER_MEMORY, 4 * PAGE), memfd, &reply);
-
-	if (r == 0) {
-		ck_assert_uint_eq(reply.pages, 4);
-		ck_assert_int_ge(reply.ring_fd, 0);
-	}
-	return r;
-}
-
-static unsigned fds_of(pid_t pid)
-{
-	char path[32];
-	unsigned n = 0;
-	DIR *all;
-
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	all = opendir(path);
-	ck_assert_ptr_nonnull(all);
-	while (readdir(all))
-		n++;
-	closedir(all);
-	return n;
-}
+#define PAGE SMALL_PAGE
 
 /* ---- who may speak to it ---- */
 
@@ -446,7 +229,7 @@ START_TEST(what_is_no_request_ends_the_connection_and_nothing_else)
 		{ { .command = HOLDER_PUT, .class = 3, .name = 1, .tag = "a\0b" }, 64, 1 },
 		{ { .command = HOLDER_PUT, .class = 3, .name = 1, .tag = LONG_TAG }, 64, 1 },
 	};
-	int fds[8], keeper, memfd = make_memfd();
+	int fds[8], keeper, memfd = make_small_memfd();
 	struct holder_reply reply;
 	struct child child;
 	unsigned open_fds;
@@ -477,6 +260,16 @@ START_TEST(what_is_no_request_ends_the_connection_and_nothing_else)
 }
 END_TEST
 
+/* It may still be busy with a peer that has gone. */
+static bool is_welcome(void *child)
+{
+	struct holder_peer peer = HOLDER_PEER_NONE;
+	int r = holder_peer_open(&peer, &((struct child *)child)->dir.place, false);
+
+	holder_peer_done(&peer);
+	return r == 0;
+}
+
 START_TEST(a_peer_that_never_reads_is_cut_off)
 {
 	struct holder_request list = { .command = HOLDER_LIST };
@@ -490,261 +283,8 @@ START_TEST(a_peer_that_never_reads_is_cut_off)
 			break;
 	ck_assert(errno == EPIPE || errno == ECONNRESET);
 	close(fd);
-	fd = join(&child);
-	close(fd);
+	ck_assert(wait_until(is_welcome, &child));
 	done(&child);
-}
-END_TEST
-
-/* ---- entries ---- */
-
-START_TEST(what_cannot_be_pinned_is_refused_and_the_connection_goes_on)
-{
-	int disk, fd, memfd = make_memfd();
-	struct holder_reply reply;
-	struct child child;
-
-	start(&child, "30");
-	fd = join(&child);
-	disk = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	ck_assert_int_eq(ask(fd, put(1, HOLDER_MEMORY, PAGE), disk, &reply), -EBADF);
-	ck_assert_int_eq(ask(fd, put(2, HOLDER_MEMORY, 5 * PAGE), memfd, &reply), -ERANGE);
-	ck_assert_int_eq(ask(fd, put(3, HOLDER_MEMORY, PAGE), fd, &reply), -EBADF);
-	ck_assert_int_eq(put_memory(fd, 4), 0);
-	close(disk);
-	close(memfd);
-	close(fd);
-	done(&child);
-}
-END_TEST
-
-START_TEST(names_never_repeat)
-{
-	static const struct {
-		uint64_t name;
-		int result;
-	} puts[] = {
-		{ 5, 0 },
-		{ 5, -EEXIST },
-		{ 4, -EEXIST },
-		{ 1, -EEXIST },
-		{ 6, 0 },
-		{ 1000, 0 },
-		{ 7, -EEXIST },
-	};
-	struct holder_reply reply;
-	struct child child;
-	int fd;
-
-	start(&child, "30");
-	fd = join(&child);
-	for (size_t i = 0; i < ARRAY_SIZE(puts); i++)
-		ck_assert_int_eq(put_memory(fd, puts[i].name), puts[i].result);
-	ck_assert_int_eq(ask(fd, (struct holder_request){ .command = HOLDER_DROP, .name = 1000 },
-				 -1, &reply),
-		0);
-	ck_assert_int_eq(put_memory(fd, 1000), -EEXIST);
-	close(fd);
-	fd = join(&child); /* nor over another connection */
-	ck_assert_int_eq(put_memory(fd, 1000), -EEXIST);
-	ck_assert_int_eq(put_memory(fd, 1001), 0);
-	close(fd);
-	done(&child);
-}
-END_TEST
-
-START_TEST(entries_are_listed_got_and_dropped)
-{
-	static const uint64_t names[] = { 3, 7, 8, 100 };
-	struct holder_request list = { .command = HOLDER_LIST };
-	int got, fd, file = memfd_create("other", MFD_CLOEXEC);
-	struct stat mine, theirs;
-	struct holder_reply reply;
-	struct child child;
-	unsigned fds;
-
-	start(&child, "30");
-	fd = join(&child);
-	fds = fds_of(child.pid);
-	for (size_t i = 0; i < 3; i++)
-		ck_assert_int_eq(put_memory(fd, names[i]), 0);
-	ck_assert_int_eq(ask(fd, put(100, HOLDER_OTHER, 12345), file, &reply), 0);
-	ck_assert_int_eq(reply.ring_fd, -1);
-	ck_assert_uint_eq(fds_of(child.pid), fds + 7);
-	close(fd);
-
-	fd = join(&child); /* a successor */
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		ck_assert_int_eq(ask(fd, list, -1, &reply), 0);
-		ck_assert_uint_eq(reply.name, names[i]);
-		ck_assert_uint_eq(reply.class, i < 3 ? HOLDER_MEMORY : HOLDER_OTHER);
-		ck_assert_uint_eq(reply.size, i < 3 ? 4 * PAGE : 12345);
-		ck_assert_uint_eq(reply.pages, i < 3 ? 4 : 0);
-		ck_assert_str_eq(reply.tag, "tag");
-		ck_assert_uint_eq(reply.entries, 4);
-		list.name = reply.name;
-	}
-	ck_assert_int_eq(ask(fd, list, -1, &reply), -ENOENT);
-
-	list = (struct holder_request){ .command = HOLDER_GET, .name = 100 };
-	tell(fd, &list, sizeof(list), NULL, 0);
-	ck_assert_int_eq(hear(fd, &reply, &got), 0);
-	fstat(file, &mine);
-	fstat(got, &theirs);
-	ck_assert_uint_eq(mine.st_ino, theirs.st_ino);
-	list.name = 99;
-	ck_assert_int_eq(ask(fd, list, -1, &reply), -ENOENT);
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		list = (struct holder_request){ .command = HOLDER_DROP, .name = names[i] };
-		ck_assert_int_eq(ask(fd, list, -1, &reply), 0);
-		ck_assert_int_eq(ask(fd, list, -1, &reply), -ENOENT);
-	}
-	ck_assert_uint_eq(fds_of(child.pid), fds);
-	close(file);
-	close(got);
-	close(fd);
-	done(&child);
-}
-END_TEST
-
-static void put_client(int fd, uint64_t name, int pair[2])
-{
-	struct holder_reply reply;
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	ck_assert_int_eq(ask(fd, put(name, HOLDER_CLIENT, 0), pair[1], &reply), 0);
-}
-
-START_TEST(clients_are_closed_when_no_daemon_comes_back)
-{
-	struct pollfd client = { .events = POLLIN };
-	struct holder_reply reply;
-	struct child child;
-	int pair[2], fd;
-
-	start(&child, "1");
-	fd = join(&child);
-	put_client(fd, 1, pair); /* this process keeps its copy of the holder's end, too */
-	ck_assert_int_eq(put_memory(fd, 2), 0);
-	client.fd = pair[0];
-
-	close(fd); /* a daemon that comes back in time */
-	ck_assert_int_eq(poll(&client, 1, 500), 0);
-	fd = join(&child);
-	ck_assert_int_eq(poll(&client, 1, 1200), 0);
-
-	close(fd); /* one that shows no lock is none */
-	fd = dial(&child);
-	ck_assert_int_eq(poll(&client, 1, 3000), 1);
-	ck_assert_int_ne(client.revents & POLLHUP, 0);
-	close(fd);
-
-	fd = join(&child);
-	ck_assert_int_eq(ask(fd, (struct holder_request){ .command = HOLDER_LIST }, -1, &reply), 0);
-	ck_assert_uint_eq(reply.name, 2);
-	ck_assert_uint_eq(reply.entries, 1);
-	close(fd);
-	close(pair[0]);
-	close(pair[1]);
-	done(&child);
-}
-END_TEST
-
-/* ---- life ---- */
-
-START_TEST(it_ends_when_empty_and_alone_but_not_before)
-{
-	struct child child;
-	int fd;
-
-	start(&child, "30");
-	fd = join(&child);
-	usleep(2500000);
-	ck_assert(!has_ended(&child));
-	ck_assert_int_eq(put_memory(fd, 1), 0);
-	close(fd);
-	usleep(2500000);
-	ck_assert(!has_ended(&child));
-	fd = join(&child);
-	ck_assert_int_eq(ask(fd, (struct holder_request){ .command = HOLDER_DROP, .name = 1 }, -1,
-				 &(struct holder_reply){ 0 }),
-		0);
-	close(fd);
-	ck_assert(!has_ended(&child));
-	await_end(&child);
-	close(child.dir.lock_fd);
-	close(child.dir.place.directory_fd);
-}
-END_TEST
-
-START_TEST(signals_end_it_only_when_it_is_empty)
-{
-	static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGPIPE };
-	struct holder_reply reply;
-	struct child child;
-	int fd;
-
-	start(&child, "30");
-	fd = join(&child);
-	ck_assert_int_eq(put_memory(fd, 1), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		kill(child.pid, signals[i]);
-	usleep(100000);
-	ck_assert_int_eq(
-		ask(fd, (struct holder_request){ .command = HOLDER_DROP, .name = 1 }, -1, &reply),
-		0);
-	kill(child.pid, SIGTERM);
-	await_end(&child);
-	close(fd);
-	close(child.dir.lock_fd);
-	close(child.dir.place.directory_fd);
-}
-END_TEST
-
-START_TEST(one_holder_serves_a_state_directory)
-{
-	const char *arguments[] = { "ghmemd-holder", "--state-dir", NULL, NULL };
-	struct child child;
-	int status, fd;
-	pid_t second;
-
-	start(&child, "30");
-	fd = join(&child);
-	arguments[2] = child.dir.path;
-	second = execute(arguments);
-	ck_assert_int_eq(waitpid(second, &status, 0), second);
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-	ck_assert_int_eq(put_memory(fd, 1), 0);
-	close(fd);
-	done(&child);
-}
-END_TEST
-
-START_TEST(options_are_checked)
-{
-	static const struct {
-		const char *arguments[4];
-		int status;
-	} cases[] = {
-		{ { "ghmemd-holder", "--help" }, 0 },
-		{ { "ghmemd-holder", "--version" }, 0 },
-		{ { "ghmemd-holder", "--nonsense" }, 2 },
-		{ { "ghmemd-holder", "extra" }, 2 },
-		{ { "ghmemd-holder", "--listen-fd", "x" }, 2 },
-		{ { "ghmemd-holder", "--client-deadline", "-1" }, 2 },
-		{ { "ghmemd-holder", "--state-dir", "/nonexistent" }, 1 },
-		{ { "ghmemd-holder", "--listen-fd", "9" }, 1 },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		pid_t pid = execute(cases[i].arguments);
-		int status;
-
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		ck_assert(WIFEXITED(status));
-		ck_assert_int_eq(WEXITSTATUS(status), cases[i].status);
-	}
 }
 END_TEST
 
@@ -765,14 +305,6 @@ int main(void)
 	tcase_add_test(tests, nothing_is_done_before_hello);
 	tcase_add_test(tests, what_is_no_request_ends_the_connection_and_nothing_else);
 	tcase_add_test(tests, a_peer_that_never_reads_is_cut_off);
-	tcase_add_test(tests, what_cannot_be_pinned_is_refused_and_the_connection_goes_on);
-	tcase_add_test(tests, names_never_repeat);
-	tcase_add_test(tests, entries_are_listed_got_and_dropped);
-	tcase_add_test(tests, clients_are_closed_when_no_daemon_comes_back);
-	tcase_add_test(tests, it_ends_when_empty_and_alone_but_not_before);
-	tcase_add_test(tests, signals_end_it_only_when_it_is_empty);
-	tcase_add_test(tests, one_holder_serves_a_state_directory);
-	tcase_add_test(tests, options_are_checked);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

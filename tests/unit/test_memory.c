@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "memory_bench.h"
@@ -343,6 +346,8 @@ START_TEST(made_up_addresses_have_gaps_and_nobody_needs_a_privilege)
 	char *error = NULL;
 	struct memory *memory = NULL;
 
+	if (!have_pidfd_getfd())
+		return;
 	if (geteuid() == 0) {
 		ck_assert_int_eq(setgroups(0, NULL), 0);
 		ck_assert_int_eq(setresgid(NOBODY, NOBODY, NOBODY), 0);
@@ -401,6 +406,111 @@ START_TEST(made_up_addresses_have_gaps_and_nobody_needs_a_privilege)
 }
 END_TEST
 
+/* For this process and the holder that it starts. */
+static void forbid_io_uring(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { ARRAY_SIZE(filter), filter };
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+START_TEST(without_io_uring_only_an_emulator_gets_memory)
+{
+	struct memory *memory = NULL;
+	struct pinned *pinned;
+	struct bench bench;
+	char *error = NULL;
+
+	forbid_io_uring();
+	bench_open(&bench);
+	ck_assert_int_eq(memory_new(&memory,
+				 &(struct memory_options){ .workers = 1,
+					 .state_dir = bench.dir.path,
+					 .holder_path = state_dirs_holder(),
+					 .lock_fd = bench.dir.lock_fd,
+					 .epoch = "test" },
+				 &error),
+		-EPERM);
+	ck_assert_ptr_nonnull(strstr(error, "io_uring is forbidden"));
+	free(error);
+	bench_start_memory(&bench, "emulator:test", true);
+	ck_assert(!memory_abilities(bench.memory)->pins);
+	pinned = allocate(&bench, MIB);
+	ck_assert(!pinned->is_pinned);
+	ck_assert_int_eq(pinned->made_up, geteuid() != 0);
+	unpin(&bench, pinned);
+	bench_done(&bench);
+}
+END_TEST
+
+/* ---- huge pages ---- */
+
+#define HUGE       (2 * MIB)
+#define HUGE_COUNT "/proc/sys/vm/nr_hugepages"
+
+static long huge_pages(long more)
+{
+	FILE *file = fopen(HUGE_COUNT, "r+e");
+	long n = -1;
+
+	if (!file || fscanf(file, "%ld", &n) != 1)
+		n = -1;
+	if (n >= 0 && more) {
+		rewind(file);
+		fprintf(file, "%ld", n + more);
+	}
+	if (file)
+		fclose(file);
+	return n;
+}
+
+START_TEST(huge_pages_are_pinned_whole_and_only_whole)
+{
+	long before = have_privilege() ? huge_pages(4) : -1, got;
+	struct memory_job job;
+	struct bench bench;
+	int fd;
+
+	got = before < 0 ? 0 : huge_pages(0) - before;
+	fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+	if (got < 4 || fd < 0 || ftruncate(fd, 4 * HUGE) < 0) {
+		fprintf(stderr, "test_memory: no huge pages here: not tested\n");
+		if (got > 0)
+			huge_pages(-got);
+		return;
+	}
+	bench_open(&bench);
+	bench_start_memory(&bench, "test", false);
+	job = pin_job(dup(fd));
+	job.offset = PAGE;
+	run(&bench, &job);
+	ck_assert_str_eq(job.reason,
+		"memory.offset 4096 is not a multiple of the memfd's huge page size 2097152");
+	job = pin_job(dup(fd));
+	job.offset = HUGE;
+	job.size = 2 * HUGE;
+	job.size_given = true;
+	run(&bench, &job);
+	if (job.outcome == MEMORY_OK) {
+		ck_assert_uint_eq(job.pinned->pages, 2 * HUGE / PAGE);
+		ck_assert_uint_le(job.pinned->regions.n, 2);
+		ck_assert_uint_eq(job.pinned->regions.regions[0].address % HUGE, 0);
+		unpin(&bench, job.pinned);
+	}
+	bench_done(&bench);
+	close(fd);
+	huge_pages(-got);
+	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory");
@@ -418,6 +528,8 @@ int main(void)
 	tcase_add_test(tests, allocated_memory_is_pinned_and_its_frames_are_right);
 	tcase_add_test(tests, part_of_a_clients_memfd_is_pinned);
 	tcase_add_test(tests, made_up_addresses_have_gaps_and_nobody_needs_a_privilege);
+	tcase_add_test(tests, without_io_uring_only_an_emulator_gets_memory);
+	tcase_add_test(tests, huge_pages_are_pinned_whole_and_only_whole);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
