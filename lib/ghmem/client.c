@@ -115,7 +115,7 @@ static int client_send(struct ghmem *connection, const char *method, json_t *par
 	const int *fds, size_t n_fds, bool more)
 {
 	_cleanup_json_ json_t *call = NULL;
-	_cleanup_json_ json_t *owned = parameters;
+	_cleanup_json_ _unused_ json_t *owned = parameters;
 	_cleanup_free_ char *text = NULL;
 	int r;
 

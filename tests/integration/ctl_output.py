@@ -351,6 +351,60 @@ class Output(Case):
             self.assertEqual(self.run_ctl(server, *arguments).stderr, "")
 
 
+class Policy(Case):
+    """The policy commands, which ask no daemon. The language has tests of its own."""
+
+    GOOD = {"rules": [{"name": "no-io", "effect": "deny", "memory": {"types": ["io"]}},
+                      {"name": "all", "effect": "allow", "operations": ["list"],
+                       "subject": {"users": [0]}}]}
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.addCleanup(self.directory.cleanup)
+        if "without the policy language" in self.run_ctl(None, "policy", "show").stderr:
+            self.skipTest("this ghmemctl is not linked with the policy language")
+
+    def write(self, name, text):
+        path = os.path.join(self.directory.name, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+    def test_verify_names_the_place_of_each_fault(self):
+        good = self.write("10-good.json", json.dumps(self.GOOD))
+        bad = self.write("20-bad.json", '{ "rules": [\n  { "name": "x", "effect": "maybe" } ] }')
+        done = self.run_ctl(None, "policy", "verify", good)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, "1 file, 2 rules, no errors\n")
+        for operands in ([bad], [good, bad], [self.directory.name]):
+            done = self.run_ctl(None, "policy", "verify", *operands)
+            self.assertEqual(done.returncode, FAILED)
+            self.assertRegex(done.stderr, f"(?m)^{re.escape(bad)}:2:\\d+: .*maybe")
+        done = self.run_ctl(None, "--json", "policy", "verify", bad)
+        self.assertEqual(done.returncode, FAILED)
+        document = json.loads(done.stdout)
+        self.assertFalse(document["valid"])
+        self.assertEqual({fault["line"] for fault in document["faults"]}, {2})
+
+    def test_show_gives_the_rules_in_order_with_their_files(self):
+        path = self.write("10-good.json", json.dumps(self.GOOD, indent=1))
+        arguments = ["policy", "show", f"--policy-dir={self.directory.name}"]
+        done = self.run_ctl(None, *arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertRegex(lines[0], rf"^deny   no-io  {re.escape(path)}:\d+$")
+        self.assertRegex(lines[1], rf"^allow  all    {re.escape(path)}:\d+$")
+        rules = json.loads(self.run_ctl(None, "--json", *arguments).stdout)["rules"]
+        self.assertEqual([(r["name"], r["effect"], r["file"]) for r in rules],
+                         [("no-io", "deny", path), ("all", "allow", path)])
+
+    def test_paths_and_words_that_are_none(self):
+        self.assert_failed(self.run_ctl(None, "policy", "verify", "/nonexistent"), FAILED,
+                           "/nonexistent: No such file")
+        for arguments in (["policy"], ["policy", "x"], ["policy", "show", "x"]):
+            self.assertEqual(self.run_ctl(None, *arguments).returncode, USAGE)
+
+
 class Completions(Case):
     """The completions offer what --help offers."""
 
