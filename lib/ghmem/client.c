@@ -122,7 +122,7 @@ static int client_send(struct ghmem *connection, const char *method, json_t *par
 	client_forget_error(connection);
 	if (!parameters)
 		return client_fail_wire(connection, -ENOMEM);
-	if (wire_has_input(&connection->wire)) {
+	if (!connection->wire.broken && wire_has_input(&connection->wire)) {
 		connection->wire.broken = true;
 		return client_fail(
 			connection, -EBADMSG, "the broker sent something that nobody asked for");

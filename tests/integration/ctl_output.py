@@ -73,9 +73,10 @@ class Errors(Case):
     def test_malformed_replies(self):
         bad = parcel()
         del bad["state"]
+        good = json.dumps(reply(parcel=parcel())).encode()
         table = [b"not json\0", b"[]\0", b"5\0", b"{\0", b"\0", b"\xff\xfe\0",
                  b'{"parameters": []}\0', b'{"error": 5}\0', b'{"continues": true}\0',
-                 b'{"continues": 1}\0', b'{"parameters": {}, "parameters": {}}\0',
+                 b'{"continues": 1}\0', b'{"error": null, "error": null, ' + good[1:] + b"\0",
                  b"[" * 100000 + b"\0", b'{"parameters": {"parcel": 5}}\0', b"{}\0",
                  {"parameters": {"parcel": bad}}]
         wrong = {"id": 5, "handle": -1, "operation": None, "memory_type": 0, "label": 1 << 32,

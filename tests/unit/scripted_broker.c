@@ -65,7 +65,7 @@ static void broker_send_fds(struct broker *broker, const char *byte, size_t n)
 static void broker_answer(struct broker *broker, const struct answer *answer)
 {
 	const char *at = answer->bytes;
-	size_t left = strlen(at) + 1;
+	size_t left = (answer->n ? answer->n : strlen(at)) + 1;
 
 	if (answer->n_fds > 0) {
 		broker_send_fds(broker, at, answer->n_fds);

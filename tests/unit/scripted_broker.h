@@ -18,6 +18,7 @@
 
 struct answer {
 	const char *bytes; /* without the NUL that ends a frame; NULL: hang up */
+	size_t n;          /* length of bytes, when they hold several frames; 0: strlen */
 	size_t n_fds;      /* descriptors of /dev/null to send with it */
 	size_t chunk;      /* bytes a piece; 0: all at once */
 	bool endless; /* send the bytes without the NUL for as long as the other end takes them */
