@@ -23,16 +23,15 @@ static int check_fd(const struct options *options)
 	if (!wants_fd(options))
 		return EXIT_DONE;
 	if (option_given(options, OPTION_COPY) || option_given(options, OPTION_PRIVATE))
-		return complain_usage(
-			"with --copy and --private nobody gets a descriptor for {fd}");
+		return ctl_usage("with --copy and --private nobody gets a descriptor for {fd}");
 	if (option_given(options, OPTION_REGION))
-		return complain_usage("with --region there is no descriptor for {fd}");
+		return ctl_usage("with --region there is no descriptor for {fd}");
 	return EXIT_DONE;
 }
 
 static int print_parcel(const struct options *options, const struct ghmem_parcel *parcel)
 {
-	_cleanup_(table_freep) struct table *table = NULL;
+	_cleanup_(ctl_table_freep) struct ctl_table *table = NULL;
 	_cleanup_(json_unrefp) json_t *json = NULL;
 	uint64_t offset;
 	bool piece = ghmem_parcel_offset(parcel, &offset) == 0;
@@ -41,16 +40,16 @@ static int print_parcel(const struct options *options, const struct ghmem_parcel
 		json = json_loads(ghmem_parcel_json(parcel), 0, NULL);
 		if (piece)
 			json_object_set_new(json, "offset", json_integer((json_int_t)offset));
-		return output_json(json);
+		return ctl_output_json(json);
 	}
-	if (table_new(&table) < 0 || table_add(table, parcel) < 0) {
-		complain("no memory");
+	if (ctl_table_new(&table) < 0 || ctl_table_add(table, parcel) < 0) {
+		ctl_complain("no memory");
 		return EXIT_FAILED;
 	}
-	table_print(table);
+	ctl_table_print(table);
 	if (piece)
 		printf("the piece begins at offset 0x%llx\n", (unsigned long long)offset);
-	return output_flush();
+	return ctl_output_flush();
 }
 
 static void print_progress(const struct options *options)
@@ -62,7 +61,7 @@ static void print_progress(const struct options *options)
 	char text[UTIL_BYTES_MAX];
 
 	if (bytes >= PROGRESS_MIN)
-		progress("%s %s …", word, util_format_bytes(bytes, text, sizeof(text)));
+		ctl_progress("%s %s …", word, util_format_bytes(bytes, text, sizeof(text)));
 }
 
 static int give(const struct options *options, struct ghmem *connection,
@@ -77,9 +76,9 @@ static int give(const struct options *options, struct ghmem *connection,
 		r = ghmem_lend(connection, request, ret, ret_fd);
 	else
 		r = ghmem_donate(connection, request, ret);
-	progress_clear();
+	ctl_progress_clear();
 	if (r == -ECANCELED) {
-		complain("interrupted before ghmemd answered: it takes back what it had begun");
+		ctl_complain("interrupted before ghmemd answered: it takes back what it had begun");
 		return EXIT_FAILED;
 	}
 	return r == 0 ? EXIT_DONE : broker_failed(options, connection, r);
@@ -106,7 +105,7 @@ int command_give(const struct options *options)
 	/* Before the request: a signal must find either no parcel or somebody who reclaims it. */
 	signals = signals_new();
 	if (signals < 0) {
-		complain("cannot watch for signals: %s", strerror(-signals));
+		ctl_complain("cannot watch for signals: %s", strerror(-signals));
 		return EXIT_FAILED;
 	}
 	ghmem_set_cancel_fd(connection, signals);

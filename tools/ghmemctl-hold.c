@@ -83,7 +83,7 @@ static void run_child(const struct hold *hold)
 		}
 	}
 	execvp(argv[0], argv);
-	complain("cannot run %s: %s", argv[0], strerror(errno));
+	ctl_complain("cannot run %s: %s", argv[0], strerror(errno));
 	_exit(errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
@@ -96,28 +96,29 @@ static int hold_reclaim(const struct hold *hold)
 	int r;
 
 	if (ghmem_parcel_handle(hold->parcel, &handle) < 0) {
-		complain("the parcel has no handle yet: ghmemd takes it back by itself");
+		ctl_complain("the parcel has no handle yet: ghmemd takes it back by itself");
 		return EXIT_FAILED;
 	}
 	/* What ended the holding must not also end the call; one more signal may. */
 	while (read(hold->signals, &info, sizeof(info)) > 0)
 		;
-	progress("reclaiming parcel %" PRIu32 " …", handle);
+	ctl_progress("reclaiming parcel %" PRIu32 " …", handle);
 	if (ghmem_parcel_offset(hold->parcel, &offset) == 0)
 		r = ghmem_reclaim_piece(hold->connection, handle, offset, 0);
 	else
 		r = ghmem_reclaim(hold->connection, handle, 0);
-	progress_clear();
+	ctl_progress_clear();
 	if (r == 0 || r == GHMEM_PARCEL_NOT_FOUND) /* somebody else was faster */
 		return EXIT_DONE;
 	if (r == GHMEM_PARCEL_IN_USE)
-		complain("%s: the memory is not back, do not touch it. ghmemd now tries to get it "
-			 "back; watch it with ghmemctl show %" PRIu32
-			 ", or use ghmemctl reclaim --force %" PRIu32,
+		ctl_complain(
+			"%s: the memory is not back, do not touch it. ghmemd now tries to get it "
+			"back; watch it with ghmemctl show %" PRIu32
+			", or use ghmemctl reclaim --force %" PRIu32,
 			ghmem_error_text(hold->connection), handle, handle);
 	else
-		complain("parcel %" PRIu32 " is not reclaimed: %s. ghmemd goes on by itself; "
-			 "ghmemctl show %" PRIu32 " says when it is gone",
+		ctl_complain("parcel %" PRIu32 " is not reclaimed: %s. ghmemd goes on by itself; "
+			     "ghmemctl show %" PRIu32 " says when it is gone",
 			handle, ghmem_error_text(hold->connection), handle);
 	return EXIT_FAILED;
 }
@@ -126,9 +127,10 @@ static void complain_closed(const struct hold *hold)
 {
 	char handle[HANDLE_MAX];
 
-	complain("ghmemd closed the connection and takes parcel %s back by itself; the memory may "
-		 "be in use until ghmemctl list no longer shows it",
-		format_handle(hold->parcel, handle, sizeof(handle)));
+	ctl_complain(
+		"ghmemd closed the connection and takes parcel %s back by itself; the memory may "
+		"be in use until ghmemctl list no longer shows it",
+		ctl_format_handle(hold->parcel, handle, sizeof(handle)));
 }
 
 /* One of the descriptors that are waited for. */
@@ -145,7 +147,7 @@ static int hold_until_signal(const struct hold *hold)
 		fputs("held until interrupted (Ctrl-C)\n", stderr);
 	while (!polls[WAIT_SIGNALS].revents && !polls[WAIT_BROKER].revents) {
 		if (poll(polls, ARRAY_SIZE(polls), -1) < 0 && errno != EINTR) {
-			complain("cannot wait: %s", strerror(errno));
+			ctl_complain("cannot wait: %s", strerror(errno));
 			break;
 		}
 	}
@@ -216,11 +218,11 @@ int hold_parcel(struct hold *hold)
 		run_child(hold);
 	pidfd = child < 0 ? -1 : pidfd_open(child, 0);
 	if (child < 0) {
-		complain("cannot run %s: %s", hold->options->argv[0], strerror(errno));
+		ctl_complain("cannot run %s: %s", hold->options->argv[0], strerror(errno));
 		status = EXIT_FAILED;
 		lost = false;
 	} else if (pidfd < 0) {
-		complain("cannot watch the command: %s", strerror(errno));
+		ctl_complain("cannot watch the command: %s", strerror(errno));
 		status = wait_status(child);
 		lost = false;
 	} else {

@@ -34,9 +34,9 @@ static enum colour kind_colour(const char *kind)
 static void print_parcel(const struct ghmem_parcel *parcel)
 {
 	char handle[HANDLE_MAX], bytes[UTIL_BYTES_MAX];
-	_cleanup_free_ char *holders = format_holders(parcel);
+	_cleanup_free_ char *holders = ctl_format_holders(parcel);
 
-	printf("  parcel %s, %s of %s, %s", format_handle(parcel, handle, sizeof(handle)),
+	printf("  parcel %s, %s of %s, %s", ctl_format_handle(parcel, handle, sizeof(handle)),
 		ghmem_parcel_operation(parcel) == GHMEM_OPERATION_OTHER
 			? "?"
 			: ghmem_parcel_operation_name(parcel),
@@ -57,18 +57,18 @@ static int print_event(const struct ghmem_event *event, void *userdata)
 		return -ENOMEM;
 	if (option_given(options, OPTION_JSON)) {
 		puts(ghmem_event_json(event));
-		return output_flush() == EXIT_DONE ? 0 : -EIO;
+		return ctl_output_flush() == EXIT_DONE ? 0 : -EIO;
 	}
 	print_time(ghmem_event_time(event));
-	printf("%s%-15s%s", colour_on(colour), make_printable(kind), colour_off(colour));
+	printf("%s%-15s%s", ctl_colour_on(colour), ctl_printable(kind), ctl_colour_off(colour));
 	if (parcel)
 		print_parcel(parcel);
 	if (ghmem_event_vm(event) >= 0)
 		printf("  VM 0x%x", (unsigned)ghmem_event_vm(event));
 	if (words)
-		printf("  %s", make_printable(words));
+		printf("  %s", ctl_printable(words));
 	putchar('\n');
-	return output_flush() == EXIT_DONE ? 0 : -EIO;
+	return ctl_output_flush() == EXIT_DONE ? 0 : -EIO;
 }
 
 int command_monitor(const struct options *options)
@@ -83,7 +83,7 @@ int command_monitor(const struct options *options)
 		return r;
 	signals = signals_new();
 	if (signals < 0) {
-		complain("cannot watch for signals: %s", strerror(-signals));
+		ctl_complain("cannot watch for signals: %s", strerror(-signals));
 		return EXIT_FAILED;
 	}
 	ghmem_set_cancel_fd(connection, signals);

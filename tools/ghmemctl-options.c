@@ -228,7 +228,7 @@ static int parse_command(struct options *options, const char *word)
 			return -1;
 		}
 	}
-	return complain_usage("there is no command \"%s\"", word);
+	return ctl_usage("there is no command \"%s\"", word);
 }
 
 static const char *command_name(enum command command)
@@ -245,16 +245,15 @@ static int check_options(const struct options *options)
 	for (size_t i = 0; i < N_OPTIONS; i++) {
 		if (option_given(options, (enum option_id)i) &&
 			!(option_rules[i].commands & options->command))
-			return complain_usage("%s does not take --%s",
-				command_name(options->command), option_rules[i].name);
+			return ctl_usage("%s does not take --%s", command_name(options->command),
+				option_rules[i].name);
 	}
 	if (options->argv && !(options->command & COMMANDS_KEEP))
-		return complain_usage(
-			"%s runs no command after --", command_name(options->command));
+		return ctl_usage("%s runs no command after --", command_name(options->command));
 	if (options->argv && !options->argv[0])
-		return complain_usage("a command is missing after --");
+		return ctl_usage("a command is missing after --");
 	if (options->argv && option_given(options, OPTION_DETACH))
-		return complain_usage("--detach returns at once and runs no command");
+		return ctl_usage("--detach returns at once and runs no command");
 	return -1;
 }
 
@@ -274,14 +273,14 @@ static int read_options(struct options *options, int argc, char **argv)
 		enum option_id id = r == 'h' ? OPTION_HELP : (enum option_id)(r - 256);
 
 		if (r == '?')
-			return complain_usage("the command line is not understood");
+			return ctl_usage("the command line is not understood");
 		if (r == 1) {
 			options->operands[options->n_operands++] = optarg;
 			continue;
 		}
 		options->given |= 1u << id;
 		if (!take_option(options, id, optarg))
-			return complain_usage("--%s=%s is not understood: it wants %s",
+			return ctl_usage("--%s=%s is not understood: it wants %s",
 				option_rules[id].name, optarg, option_rules[id].value);
 	}
 	ended = optind > 1 && strcmp(argv[optind - 1], "--") == 0;
@@ -296,7 +295,7 @@ int options_parse(struct options *options, int argc, char **argv)
 	*options = (struct options){ .fd = -1 };
 	options->operands = calloc((size_t)argc + 1, sizeof(*options->operands));
 	if (!options->operands) {
-		complain("no memory");
+		ctl_complain("no memory");
 		return EXIT_FAILED;
 	}
 	r = read_options(options, argc, argv);
@@ -304,14 +303,14 @@ int options_parse(struct options *options, int argc, char **argv)
 		return r;
 	if (option_given(options, OPTION_HELP)) {
 		print_help();
-		return output_flush();
+		return ctl_output_flush();
 	}
 	if (option_given(options, OPTION_VERSION)) {
 		puts("ghmemctl " PACKAGE_VERSION);
-		return output_flush();
+		return ctl_output_flush();
 	}
 	if (options->n_operands == 0)
-		return complain_usage("a command is missing");
+		return ctl_usage("a command is missing");
 	r = parse_command(options, options->operands[0]);
 	if (r >= 0)
 		return r;
@@ -336,10 +335,10 @@ int options_handle(const struct options *options, uint32_t *ret)
 	uint64_t handle;
 
 	if (options->n_operands != 1)
-		return complain_usage("%s takes one handle; ghmemctl list shows them",
+		return ctl_usage("%s takes one handle; ghmemctl list shows them",
 			command_name(options->command));
 	if (!parse_number(options->operands[0], false, UINT32_MAX, &handle))
-		return complain_usage(
+		return ctl_usage(
 			"\"%s\" is no handle; ghmemctl list shows them", options->operands[0]);
 	*ret = (uint32_t)handle;
 	return EXIT_DONE;
@@ -348,7 +347,7 @@ int options_handle(const struct options *options, uint32_t *ret)
 int options_no_operands(const struct options *options)
 {
 	if (options->n_operands > 0)
-		return complain_usage("%s takes no operand \"%s\"", command_name(options->command),
+		return ctl_usage("%s takes no operand \"%s\"", command_name(options->command),
 			options->operands[0]);
 	return EXIT_DONE;
 }

@@ -9,7 +9,7 @@
 
 #include "tools/ghmemctl.h"
 
-char *make_printable(char *text)
+char *ctl_printable(char *text)
 {
 	for (unsigned char *at = (unsigned char *)text; *at; at++) {
 		/* U+0080 to U+009F are control characters too; in UTF-8 they begin with 0xc2. */
@@ -23,27 +23,27 @@ char *make_printable(char *text)
 	return text;
 }
 
-static void complain_v(const char *format, va_list arguments)
+static void _printf_(1, 0) ctl_complain_v(const char *format, va_list arguments)
 {
 	char *text = NULL;
 
-	progress_clear();
+	ctl_progress_clear();
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
-	fprintf(stderr, "ghmemctl: %s\n", text ? make_printable(text) : "no memory");
+	fprintf(stderr, "ghmemctl: %s\n", text ? ctl_printable(text) : "no memory");
 	free(text);
 }
 
-void complain(const char *format, ...)
+void ctl_complain(const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	complain_v(format, arguments);
+	ctl_complain_v(format, arguments);
 	va_end(arguments);
 }
 
-int complain_usage(const char *format, ...)
+int ctl_usage(const char *format, ...)
 {
 	_cleanup_free_ char *text = NULL;
 	va_list arguments;
@@ -52,7 +52,7 @@ int complain_usage(const char *format, ...)
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
 	va_end(arguments);
-	complain("%s. See ghmemctl --help", text ? text : "bad usage");
+	ctl_complain("%s. See ghmemctl --help", text ? text : "bad usage");
 	return EXIT_USAGE;
 }
 
@@ -69,12 +69,13 @@ int broker_connect(const struct options *options, struct ghmem **ret)
 	if (r == 0)
 		return EXIT_DONE;
 	if (r == -EINVAL) /* the option was checked; the environment was not */
-		return complain_usage("\"%s\" is no address: it wants unix:PATH", options->address);
+		return ctl_usage("\"%s\" is no address: it wants unix:PATH", options->address);
 	if (r == -EACCES)
 		hint = "Its socket does not let you in";
 	else if (r == -ENAMETOOLONG)
 		hint = "Give a shorter path, 107 bytes at most";
-	complain("cannot reach ghmemd at %s: %s. %s", address_path(options), strerror(-r), hint);
+	ctl_complain(
+		"cannot reach ghmemd at %s: %s. %s", address_path(options), strerror(-r), hint);
 	return EXIT_UNREACHABLE;
 }
 
@@ -107,8 +108,9 @@ int broker_failed(const struct options *options, const struct ghmem *connection,
 	const char *text = ghmem_error_text(connection);
 
 	if (r == -ECONNRESET) {
-		complain("ghmemd at %s closed the connection before it answered. Look at its log: "
-			 "journalctl -u ghmemd",
+		ctl_complain(
+			"ghmemd at %s closed the connection before it answered. Look at its log: "
+			"journalctl -u ghmemd",
 			address_path(options));
 		return EXIT_UNREACHABLE;
 	}
@@ -116,16 +118,16 @@ int broker_failed(const struct options *options, const struct ghmem *connection,
 		if ((int)outcomes[i].outcome != r)
 			continue;
 		if (outcomes[i].next)
-			complain("%s. %s", text, outcomes[i].next);
+			ctl_complain("%s. %s", text, outcomes[i].next);
 		else
-			complain("%s", text);
+			ctl_complain("%s", text);
 		return outcomes[i].status;
 	}
-	complain("%s", *text ? text : strerror(-r));
+	ctl_complain("%s", *text ? text : strerror(-r));
 	return EXIT_FAILED;
 }
 
-char *format_duration(uint64_t usec, char *buffer, size_t size)
+char *ctl_format_duration(uint64_t usec, char *buffer, size_t size)
 {
 	uint64_t seconds = usec / 1000000;
 
@@ -144,7 +146,7 @@ char *format_duration(uint64_t usec, char *buffer, size_t size)
 	return buffer;
 }
 
-char *format_handle(const struct ghmem_parcel *parcel, char *buffer, size_t size)
+char *ctl_format_handle(const struct ghmem_parcel *parcel, char *buffer, size_t size)
 {
 	uint32_t handle;
 
@@ -155,7 +157,7 @@ char *format_handle(const struct ghmem_parcel *parcel, char *buffer, size_t size
 	return buffer;
 }
 
-char *format_holders(const struct ghmem_parcel *parcel)
+char *ctl_format_holders(const struct ghmem_parcel *parcel)
 {
 	char *text = NULL;
 	size_t size;
@@ -195,7 +197,7 @@ static bool has_colour(void)
 	return answer;
 }
 
-const char *colour_on(enum colour colour)
+const char *ctl_colour_on(enum colour colour)
 {
 	if (!has_colour())
 		return "";
@@ -209,12 +211,12 @@ const char *colour_on(enum colour colour)
 	return "";
 }
 
-const char *colour_off(enum colour colour)
+const char *ctl_colour_off(enum colour colour)
 {
 	return has_colour() && colour != COLOUR_NONE ? "\033[0m" : "";
 }
 
-enum colour state_colour(enum ghmem_state state)
+enum colour ctl_state_colour(enum ghmem_state state)
 {
 	switch (state) {
 	case GHMEM_STATE_HELD: return COLOUR_GREEN;
@@ -227,27 +229,30 @@ enum colour state_colour(enum ghmem_state state)
 	return COLOUR_NONE;
 }
 
-int output_flush(void)
+int ctl_output_flush(void)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_DONE;
-	complain("cannot write the output: %s", strerror(errno));
+	ctl_complain("cannot write the output: %s", strerror(errno));
 	return EXIT_FAILED;
 }
 
-int output_json(const json_t *json)
+int ctl_output_json(const json_t *json)
 {
-	if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY) < 0) {
-		complain("cannot write the output");
+	/* A program that reads a held parcel must know its end without the end of the file. */
+	size_t layout = isatty(STDOUT_FILENO) ? JSON_INDENT(2) : 0;
+
+	if (!json || json_dumpf(json, stdout, layout | JSON_ENCODE_ANY) < 0) {
+		ctl_complain("cannot write the output");
 		return EXIT_FAILED;
 	}
 	putchar('\n');
-	return output_flush();
+	return ctl_output_flush();
 }
 
 static bool progress_shown;
 
-void progress(const char *format, ...)
+void ctl_progress(const char *format, ...)
 {
 	va_list arguments;
 	const char *term = getenv("TERM");
@@ -262,7 +267,7 @@ void progress(const char *format, ...)
 	progress_shown = true;
 }
 
-void progress_clear(void)
+void ctl_progress_clear(void)
 {
 	if (!progress_shown)
 		return;

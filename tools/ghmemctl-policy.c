@@ -45,11 +45,11 @@ static void print_faults(const struct policy_report *report)
 	for (size_t i = 0; i < report->n_faults; i++) {
 		const struct policy_fault *fault = &report->faults[i];
 
-		fputs(fault->file ? make_printable(fault->file) : "?", stderr);
+		fputs(fault->file ? ctl_printable(fault->file) : "?", stderr);
 		if (fault->line > 0)
 			fprintf(stderr, ":%u:%u", fault->line, fault->column);
 		fprintf(stderr, ": %s%s\n", severity_word(fault->severity),
-			make_printable(fault->message));
+			ctl_printable(fault->message));
 	}
 }
 
@@ -146,7 +146,7 @@ static int paths_collect(struct paths *paths, char **operands, int n)
 		else
 			r = paths_add(paths, strdup(operands[i]));
 		if (r < 0) {
-			complain("cannot read %s: %s", operands[i], strerror(-r));
+			ctl_complain("cannot read %s: %s", operands[i], strerror(-r));
 			return r;
 		}
 	}
@@ -165,13 +165,13 @@ static int report_faults(const struct options *options, const struct policy *pol
 		json = json_pack("{s:b, s:I, s:I, s:o}", "valid", report->n_errors == 0, "files",
 			(json_int_t)files, "rules", (json_int_t)rules, "faults",
 			faults_json(report));
-		r = output_json(json);
+		r = ctl_output_json(json);
 	} else {
 		print_faults(report);
 		if (report->n_errors == 0)
 			printf("%zu %s, %zu %s, no errors\n", files, files == 1 ? "file" : "files",
 				rules, rules == 1 ? "rule" : "rules");
-		r = output_flush();
+		r = ctl_output_flush();
 	}
 	return r == EXIT_DONE && report->n_errors > 0 ? EXIT_FAILED : r;
 }
@@ -184,7 +184,7 @@ static int policy_verify(const struct options *options, char **operands, int n)
 	int r;
 
 	if (n > 0 && options->n_policy_dirs > 0)
-		return complain_usage("give either paths or --policy-dir");
+		return ctl_usage("give either paths or --policy-dir");
 	if (n > 0) {
 		if (paths_collect(&paths, operands, n) < 0)
 			return EXIT_FAILED;
@@ -193,7 +193,7 @@ static int policy_verify(const struct options *options, char **operands, int n)
 		r = load_dirs(options, &policy, &report);
 	}
 	if (r < 0 && r != -EBADMSG) {
-		complain("cannot read the policy: %s", strerror(-r));
+		ctl_complain("cannot read the policy: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
 	return report_faults(options, policy, &report);
@@ -204,8 +204,8 @@ static void print_rule(const struct policy_rule *rule, int width)
 	bool allows = policy_rule_allows(rule);
 	enum colour colour = allows ? COLOUR_GREEN : COLOUR_RED;
 
-	printf("%s%-5s%s  %-*s  %s:%u\n", colour_on(colour), allows ? "allow" : "deny",
-		colour_off(colour), width, policy_rule_name(rule), policy_rule_file(rule),
+	printf("%s%-5s%s  %-*s  %s:%u\n", ctl_colour_on(colour), allows ? "allow" : "deny",
+		ctl_colour_off(colour), width, policy_rule_name(rule), policy_rule_file(rule),
 		policy_rule_line(rule));
 }
 
@@ -233,11 +233,11 @@ static int show_json(const struct policy *policy)
 
 	for (size_t i = 0; i < policy_n_rules(policy); i++) {
 		if (json_array_append_new(rules, rule_json(policy_rule_at(policy, i))) < 0) {
-			complain("no memory");
+			ctl_complain("no memory");
 			return EXIT_FAILED;
 		}
 	}
-	return output_json(document);
+	return ctl_output_json(document);
 }
 
 static int show_text(const struct policy *policy)
@@ -255,7 +255,7 @@ static int show_text(const struct policy *policy)
 		print_rule(policy_rule_at(policy, i), width);
 	if (n == 0)
 		puts("no rules: nobody may do anything");
-	return output_flush();
+	return ctl_output_flush();
 }
 
 static int policy_show(const struct options *options, int n)
@@ -265,15 +265,15 @@ static int policy_show(const struct options *options, int n)
 	int r;
 
 	if (n > 0)
-		return complain_usage("policy show takes no operands, but --policy-dir");
+		return ctl_usage("policy show takes no operands, but --policy-dir");
 	r = load_dirs(options, &policy, &report);
 	if (r == -EBADMSG) {
 		print_faults(&report);
-		complain("the policy has errors: a daemon would refuse it");
+		ctl_complain("the policy has errors: a daemon would refuse it");
 		return EXIT_FAILED;
 	}
 	if (r < 0) {
-		complain("cannot read the policy: %s", strerror(-r));
+		ctl_complain("cannot read the policy: %s", strerror(-r));
 		return EXIT_FAILED;
 	}
 	return option_given(options, OPTION_JSON) ? show_json(policy) : show_text(policy);
@@ -287,5 +287,5 @@ int command_policy(const struct options *options)
 		return policy_verify(options, options->operands + 1, options->n_operands - 1);
 	if (word && strcmp(word, "show") == 0)
 		return policy_show(options, options->n_operands - 1);
-	return complain_usage("policy what? verify [PATH…] or show");
+	return ctl_usage("policy what? verify [PATH…] or show");
 }

@@ -8,7 +8,7 @@
 #include "tools/ghmemctl.h"
 
 struct listing {
-	struct table *table; /* one of the two */
+	struct ctl_table *table; /* one of the two */
 	json_t *array;
 };
 
@@ -17,7 +17,7 @@ static int list_parcel(const struct ghmem_parcel *parcel, void *userdata)
 	const struct listing *listing = userdata;
 
 	if (listing->table)
-		return table_add(listing->table, parcel);
+		return ctl_table_add(listing->table, parcel);
 	return json_array_append_new(
 		       listing->array, json_loads(ghmem_parcel_json(parcel), 0, NULL)) < 0
 		       ? -ENOMEM
@@ -27,7 +27,7 @@ static int list_parcel(const struct ghmem_parcel *parcel, void *userdata)
 int command_list(const struct options *options)
 {
 	_cleanup_(broker_closep) struct ghmem *connection = NULL;
-	_cleanup_(table_freep) struct table *table = NULL;
+	_cleanup_(ctl_table_freep) struct ctl_table *table = NULL;
 	_cleanup_(json_unrefp) json_t *document = NULL;
 	struct listing listing = { 0 };
 	int r = options_no_operands(options);
@@ -39,7 +39,7 @@ int command_list(const struct options *options)
 	if (option_given(options, OPTION_JSON)) {
 		document = json_pack("{s:[]}", "parcels");
 		listing.array = json_object_get(document, "parcels");
-	} else if (table_new(&table) == 0) {
+	} else if (ctl_table_new(&table) == 0) {
 		listing.table = table;
 	}
 	r = listing.array || listing.table ? ghmem_list(connection, list_parcel, &listing)
@@ -47,19 +47,19 @@ int command_list(const struct options *options)
 	if (r != 0)
 		return broker_failed(options, connection, r);
 	if (document)
-		return output_json(document);
-	if (table_rows(table) == 0)
+		return ctl_output_json(document);
+	if (ctl_table_rows(table) == 0)
 		puts("no parcels");
 	else
-		table_print(table);
-	return output_flush();
+		ctl_table_print(table);
+	return ctl_output_flush();
 }
 
 static void show_line(const char *key, const char *value)
 {
 	_cleanup_free_ char *text = strdup(value);
 
-	printf("%-10s %s\n", key, text ? make_printable(text) : "?");
+	printf("%-10s %s\n", key, text ? ctl_printable(text) : "?");
 }
 
 static void show_holders(const struct ghmem_parcel *parcel)
@@ -80,14 +80,14 @@ static void show_parcel(const struct ghmem_parcel *parcel)
 {
 	const char *unit = ghmem_parcel_unit(parcel);
 	char handle[HANDLE_MAX], bytes[UTIL_BYTES_MAX], age[DURATION_MAX];
-	enum colour colour = state_colour(ghmem_parcel_state(parcel));
+	enum colour colour = ctl_state_colour(ghmem_parcel_state(parcel));
 	_cleanup_free_ char *state = strdup(ghmem_parcel_state_name(parcel));
 
-	show_line("handle:", format_handle(parcel, handle, sizeof(handle)));
+	show_line("handle:", ctl_format_handle(parcel, handle, sizeof(handle)));
 	show_line("id:", ghmem_parcel_id(parcel));
 	show_line("operation:", ghmem_parcel_operation_name(parcel));
-	printf("%-10s %s%s%s\n", "state:", colour_on(colour), state ? make_printable(state) : "?",
-		colour_off(colour));
+	printf("%-10s %s%s%s\n", "state:", ctl_colour_on(colour),
+		state ? ctl_printable(state) : "?", ctl_colour_off(colour));
 	show_holders(parcel);
 	printf("%-10s %s (%" PRIu64 " bytes)\n",
 		"size:", util_format_bytes(ghmem_parcel_size(parcel), bytes, sizeof(bytes)),
@@ -101,7 +101,7 @@ static void show_parcel(const struct ghmem_parcel *parcel)
 	printf("%-10s %d\n", "pid:", (int)ghmem_parcel_pid(parcel));
 	show_line("unit:", unit ? unit : "-");
 	show_line("rule:", ghmem_parcel_rule(parcel));
-	show_line("age:", format_duration(ghmem_parcel_age(parcel), age, sizeof(age)));
+	show_line("age:", ctl_format_duration(ghmem_parcel_age(parcel), age, sizeof(age)));
 }
 
 int command_show(const struct options *options)
@@ -121,10 +121,10 @@ int command_show(const struct options *options)
 		return broker_failed(options, connection, r);
 	if (option_given(options, OPTION_JSON)) {
 		json = json_loads(ghmem_parcel_json(parcel), 0, NULL);
-		return output_json(json);
+		return ctl_output_json(json);
 	}
 	show_parcel(parcel);
-	return output_flush();
+	return ctl_output_flush();
 }
 
 int command_reclaim(const struct options *options)
@@ -139,19 +139,19 @@ int command_reclaim(const struct options *options)
 		r = broker_connect(options, &connection);
 	if (r != EXIT_DONE)
 		return r;
-	progress("reclaiming parcel %" PRIu32 " …", handle);
+	ctl_progress("reclaiming parcel %" PRIu32 " …", handle);
 	if (option_given(options, OPTION_OFFSET))
 		r = ghmem_reclaim_piece(connection, handle, options->offset, flags);
 	else
 		r = ghmem_reclaim(connection, handle, flags);
-	progress_clear();
+	ctl_progress_clear();
 	if (r != 0)
 		return broker_failed(options, connection, r);
 	if (option_given(options, OPTION_JSON))
 		printf("{\"handle\": %" PRIu32 "}\n", handle);
 	else
 		printf("parcel %" PRIu32 " is reclaimed\n", handle);
-	return output_flush();
+	return ctl_output_flush();
 }
 
 /* `check --operation=lend` and `check lend` are the same. */
@@ -160,11 +160,11 @@ static int check_operation(const struct options *options, const char **ret)
 	if (options->n_operands > 1)
 		return options_no_operands(options);
 	if (options->n_operands == 1 && options->operation)
-		return complain_usage("say the operation once, not \"%s\" and --operation=%s",
+		return ctl_usage("say the operation once, not \"%s\" and --operation=%s",
 			options->operands[0], options->operation);
 	*ret = options->n_operands == 1 ? options->operands[0] : options->operation;
 	if (!*ret)
-		return complain_usage("which operation? Give --operation=share, lend, donate, …");
+		return ctl_usage("which operation? Give --operation=share, lend, donate, …");
 	return EXIT_DONE;
 }
 
@@ -172,9 +172,10 @@ static void print_decision(bool allowed, char *rule, char *reason)
 {
 	enum colour colour = allowed ? COLOUR_GREEN : COLOUR_RED;
 
-	printf("%s%s%s\n", colour_on(colour), allowed ? "allowed" : "denied", colour_off(colour));
-	printf("rule: %s\n", rule ? make_printable(rule) : "-");
-	printf("reason: %s\n", make_printable(reason));
+	printf("%s%s%s\n", ctl_colour_on(colour), allowed ? "allowed" : "denied",
+		ctl_colour_off(colour));
+	printf("rule: %s\n", rule ? ctl_printable(rule) : "-");
+	printf("reason: %s\n", ctl_printable(reason));
 }
 
 int command_check(const struct options *options)
@@ -202,10 +203,10 @@ int command_check(const struct options *options)
 	if (option_given(options, OPTION_JSON)) {
 		json = json_pack(
 			"{s:b, s:s?, s:s}", "allowed", allowed, "rule", rule, "reason", reason);
-		r = output_json(json);
+		r = ctl_output_json(json);
 	} else {
 		print_decision(allowed, rule, reason);
-		r = output_flush();
+		r = ctl_output_flush();
 	}
 	return r == EXIT_DONE && !allowed ? EXIT_DENIED : r;
 }
@@ -228,5 +229,5 @@ int command_reload(const struct options *options)
 	else
 		printf("policy in force: %" PRIu64 " %s, %" PRIu64 " %s\n", files,
 			files == 1 ? "file" : "files", rules, rules == 1 ? "rule" : "rules");
-	return output_flush();
+	return ctl_output_flush();
 }

@@ -30,19 +30,19 @@ static int check_memory(const struct options *options)
 	bool size = option_given(options, OPTION_SIZE);
 
 	if (n > 1)
-		return complain_usage("--size, --file, --fd and --region exclude each other");
+		return ctl_usage("--size, --file, --fd and --region exclude each other");
 	if (n == 0 && options->command != COMMAND_CHECK)
-		return complain_usage("which memory? Give --size, --file, --fd or --region");
+		return ctl_usage("which memory? Give --size, --file, --fd or --region");
 	if (option_given(options, OPTION_COPY) && !file && !fd)
-		return complain_usage("--copy needs --file or --fd");
+		return ctl_usage("--copy needs --file or --fd");
 	if (option_given(options, OPTION_PRIVATE) && !size)
-		return complain_usage("--private needs --size");
+		return ctl_usage("--private needs --size");
 	if (option_given(options, OPTION_POOL) && !size)
-		return complain_usage("--pool needs --size");
+		return ctl_usage("--pool needs --size");
 	if ((option_given(options, OPTION_OFFSET) || option_given(options, OPTION_LENGTH)) && !fd)
-		return complain_usage("--offset and --length need --fd");
+		return ctl_usage("--offset and --length need --fd");
 	if (size && options->size == 0)
-		return complain_usage("--size=0 is no memory");
+		return ctl_usage("--size=0 is no memory");
 	return EXIT_DONE;
 }
 
@@ -51,12 +51,12 @@ static int check_vms(const struct options *options)
 	if (options->command == COMMAND_CHECK)
 		return EXIT_DONE;
 	if (options->n_grants == 0)
-		return complain_usage("for which virtual machine? Give --vm=VMID:ACCESS");
+		return ctl_usage("for which virtual machine? Give --vm=VMID:ACCESS");
 	if (options->command == COMMAND_DONATE && options->n_grants > 1)
-		return complain_usage("memory can be donated to one virtual machine only");
+		return ctl_usage("memory can be donated to one virtual machine only");
 	for (size_t i = 0; i < options->n_grants; i++)
 		if (options->command != COMMAND_DONATE && !options->grants[i].access)
-			return complain_usage(
+			return ctl_usage(
 				"--vm=0x%x says no access: r, rw, rx or rwx, as in --vm=0x%x:rw",
 				options->grants[i].vmid, options->grants[i].vmid);
 	return EXIT_DONE;
@@ -82,7 +82,7 @@ static int copy_bytes(int from, int to, uint64_t size)
 		if (n > 0)
 			done += (uint64_t)n;
 		if (done % (64 * COPY_CHUNK) == 0)
-			progress("reading the file: %u %%", (unsigned)(done * 100 / size));
+			ctl_progress("reading the file: %u %%", (unsigned)(done * 100 / size));
 	}
 	return 0;
 }
@@ -108,7 +108,7 @@ static int memfd_from_file(const struct options *options, int *ret)
 	if (to < 0 || ftruncate(to, (off_t)size) < 0)
 		return -errno;
 	r = options->command == COMMAND_CHECK ? 0 : copy_bytes(from, to, (uint64_t)st.st_size);
-	progress_clear();
+	ctl_progress_clear();
 	if (r < 0)
 		return r;
 	if (fcntl(to, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
@@ -120,11 +120,11 @@ static int memfd_from_file(const struct options *options, int *ret)
 static int complain_file(const struct options *options, int r)
 {
 	if (r == -ENODATA)
-		complain("%s is empty: there is nothing to give", options->file);
+		ctl_complain("%s is empty: there is nothing to give", options->file);
 	else if (r == -ENOTSUP)
-		complain("%s is no regular file", options->file);
+		ctl_complain("%s is no regular file", options->file);
 	else
-		complain("cannot make memory from %s: %s", options->file, strerror(-r));
+		ctl_complain("cannot make memory from %s: %s", options->file, strerror(-r));
 	return EXIT_FAILED;
 }
 
@@ -139,11 +139,10 @@ static int set_memory(
 		r = ghmem_request_add_region(
 			request, options->regions[i].address, options->regions[i].size);
 	if (r < 0)
-		return complain_usage(
-			"the size or address of the memory cannot be: %s", strerror(-r));
+		return ctl_usage("the size or address of the memory cannot be: %s", strerror(-r));
 	if (option_given(options, OPTION_FD)) {
 		if (fcntl(options->fd, F_GETFD) < 0)
-			return complain_usage("--fd=%d is not an open descriptor", options->fd);
+			return ctl_usage("--fd=%d is not an open descriptor", options->fd);
 		*ret_fd = options->fd;
 	} else if (options->file) {
 		r = memfd_from_file(options, ret_own);
@@ -153,7 +152,7 @@ static int set_memory(
 	}
 	if (*ret_fd >= 0 &&
 		ghmem_request_set_fd(request, *ret_fd, options->offset, options->length) < 0)
-		return complain_usage("--offset and --length are too large");
+		return ctl_usage("--offset and --length are too large");
 	if (option_given(options, OPTION_COPY))
 		*ret_fd = -1; /* what is given is the copy, not what this descriptor names */
 	ghmem_request_set_copy(request, option_given(options, OPTION_COPY));
@@ -182,7 +181,7 @@ int request_from_options(
 			access ? access : GHMEM_READ | GHMEM_WRITE);
 	}
 	if (r < 0) {
-		complain("no memory");
+		ctl_complain("no memory");
 		return EXIT_FAILED;
 	}
 	if (options->io)

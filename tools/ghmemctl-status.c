@@ -34,8 +34,8 @@ static void print_title(const char *key, int width)
 		if (*at == '_')
 			*at = ' ';
 	title[0] = (char)toupper((unsigned char)title[0]);
-	printf("%s%-*s%s ", colour_on(COLOUR_BOLD), width + 1, make_printable(title),
-		colour_off(COLOUR_BOLD));
+	printf("%s%-*s%s ", ctl_colour_on(COLOUR_BOLD), width + 1, ctl_printable(title),
+		ctl_colour_off(COLOUR_BOLD));
 }
 
 static void print_number(uint64_t number, enum unit unit)
@@ -45,7 +45,9 @@ static void print_number(uint64_t number, enum unit unit)
 	switch (unit) {
 	case UNIT_NONE: printf("%" PRIu64, number); break;
 	case UNIT_BYTES: fputs(util_format_bytes(number, bytes, sizeof(bytes)), stdout); break;
-	case UNIT_USEC: fputs(format_duration(number, duration, sizeof(duration)), stdout); break;
+	case UNIT_USEC:
+		fputs(ctl_format_duration(number, duration, sizeof(duration)), stdout);
+		break;
 	}
 }
 
@@ -53,7 +55,7 @@ static void print_word(const char *text)
 {
 	_cleanup_free_ char *copy = strdup(text);
 
-	fputs(copy ? make_printable(copy) : "?", stdout);
+	fputs(copy ? ctl_printable(copy) : "?", stdout);
 }
 
 static void print_value(json_t *value, enum unit unit, unsigned depth)
@@ -110,7 +112,7 @@ int command_status(const struct options *options)
 		return broker_failed(options, connection, r);
 	status = json_loads(text, 0, NULL);
 	if (option_given(options, OPTION_JSON))
-		return output_json(status);
+		return ctl_output_json(status);
 	json_object_foreach (status, key, value)
 		if ((int)strlen(key) > width && strlen(key) < 32)
 			width = (int)strlen(key);
@@ -119,5 +121,5 @@ int command_status(const struct options *options)
 		print_value(value, unit_of(key, UNIT_NONE), 0);
 		putchar('\n');
 	}
-	return output_flush();
+	return ctl_output_flush();
 }

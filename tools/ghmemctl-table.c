@@ -29,12 +29,12 @@ struct row {
 	enum colour colour; /* of the state */
 };
 
-struct table {
+struct ctl_table {
 	struct row *rows;
 	size_t n, allocated;
 };
 
-int table_new(struct table **ret)
+int ctl_table_new(struct ctl_table **ret)
 {
 	*ret = calloc(1, sizeof(**ret));
 	return *ret ? 0 : -ENOMEM;
@@ -46,7 +46,7 @@ static void row_done(struct row *row)
 		free(row->cells[i]);
 }
 
-struct table *table_free(struct table *table)
+struct ctl_table *ctl_table_free(struct ctl_table *table)
 {
 	if (!table)
 		return NULL;
@@ -64,10 +64,10 @@ static char *number_text(uint64_t number)
 	return asprintf(&text, "%" PRIu64, number) < 0 ? NULL : text;
 }
 
-int table_add(struct table *table, const struct ghmem_parcel *parcel)
+int ctl_table_add(struct ctl_table *table, const struct ghmem_parcel *parcel)
 {
 	char handle[HANDLE_MAX], bytes[UTIL_BYTES_MAX], age[DURATION_MAX];
-	struct row row = { .colour = state_colour(ghmem_parcel_state(parcel)) };
+	struct row row = { .colour = ctl_state_colour(ghmem_parcel_state(parcel)) };
 
 	if (table->n == table->allocated) {
 		size_t n = table->allocated ? table->allocated * 2 : 16;
@@ -78,14 +78,14 @@ int table_add(struct table *table, const struct ghmem_parcel *parcel)
 		table->rows = rows;
 		table->allocated = n;
 	}
-	row.cells[HANDLE] = strdup(format_handle(parcel, handle, sizeof(handle)));
+	row.cells[HANDLE] = strdup(ctl_format_handle(parcel, handle, sizeof(handle)));
 	row.cells[OPERATION] = strdup(ghmem_parcel_operation_name(parcel));
 	row.cells[STATE] = strdup(ghmem_parcel_state_name(parcel));
-	row.cells[VMS] = format_holders(parcel);
+	row.cells[VMS] = ctl_format_holders(parcel);
 	row.cells[SIZE] =
 		strdup(util_format_bytes(ghmem_parcel_size(parcel), bytes, sizeof(bytes)));
 	row.cells[REGIONS] = number_text(ghmem_parcel_regions(parcel));
-	row.cells[AGE] = strdup(format_duration(ghmem_parcel_age(parcel), age, sizeof(age)));
+	row.cells[AGE] = strdup(ctl_format_duration(ghmem_parcel_age(parcel), age, sizeof(age)));
 	row.cells[UID] = number_text(ghmem_parcel_uid(parcel));
 	row.cells[RULE] = strdup(ghmem_parcel_rule(parcel));
 	for (size_t i = 0; i < N_COLUMNS; i++) {
@@ -93,13 +93,13 @@ int table_add(struct table *table, const struct ghmem_parcel *parcel)
 			row_done(&row);
 			return -ENOMEM;
 		}
-		make_printable(row.cells[i]);
+		ctl_printable(row.cells[i]);
 	}
 	table->rows[table->n++] = row;
 	return 0;
 }
 
-size_t table_rows(const struct table *table)
+size_t ctl_table_rows(const struct ctl_table *table)
 {
 	return table->n;
 }
@@ -110,11 +110,11 @@ static void print_cell(size_t column, const char *text, size_t width, enum colou
 	bool last = column == N_COLUMNS - 1;
 	int after = columns[column].right || last ? 0 : (int)(width - strlen(text));
 
-	printf("%*s%s%s%s%*s%s", before, "", colour_on(colour), text, colour_off(colour), after, "",
-		last ? "\n" : "  ");
+	printf("%*s%s%s%s%*s%s", before, "", ctl_colour_on(colour), text, ctl_colour_off(colour),
+		after, "", last ? "\n" : "  ");
 }
 
-void table_print(const struct table *table)
+void ctl_table_print(const struct ctl_table *table)
 {
 	size_t widths[N_COLUMNS];
 

@@ -22,7 +22,7 @@ static int command_run(const struct options *options)
 	case COMMAND_POLICY:
 		if (command_policy)
 			return command_policy(options);
-		complain("this ghmemctl was built without the policy language");
+		ctl_complain("this ghmemctl was built without the policy language");
 		return EXIT_FAILED;
 	}
 	return EXIT_USAGE;

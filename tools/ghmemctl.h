@@ -131,10 +131,10 @@ uint64_t request_bytes(const struct options *options);
 /* ---- ghmemctl-output.c ---- */
 
 /* One line on stderr, after the program's name. Control characters are made harmless. */
-void complain(const char *format, ...) _printf_(1, 2);
+void ctl_complain(const char *format, ...) _printf_(1, 2);
 
 /* The same for bad usage; points to --help and returns EXIT_USAGE. */
-int complain_usage(const char *format, ...) _printf_(1, 2);
+int ctl_usage(const char *format, ...) _printf_(1, 2);
 
 /* Connects, or says why not and what to do. Returns EXIT_DONE or EXIT_UNREACHABLE. */
 int broker_connect(const struct options *options, struct ghmem **ret);
@@ -163,47 +163,47 @@ static inline void json_unrefp(json_t **json)
 }
 
 /* Replaces control characters in place; returns text. */
-char *make_printable(char *text);
+char *ctl_printable(char *text);
 
 /* "3 s", "5 min", "2 h 3 min"; returns buffer. */
-char *format_duration(uint64_t usec, char *buffer, size_t size);
+char *ctl_format_duration(uint64_t usec, char *buffer, size_t size);
 #define DURATION_MAX 48
 
 /* The virtual machines of a parcel, "0x80:rw,0x81:r", in new memory; NULL without memory. */
-char *format_holders(const struct ghmem_parcel *parcel);
+char *ctl_format_holders(const struct ghmem_parcel *parcel);
 
 /* A handle or "-"; returns buffer. */
-char *format_handle(const struct ghmem_parcel *parcel, char *buffer, size_t size);
+char *ctl_format_handle(const struct ghmem_parcel *parcel, char *buffer, size_t size);
 #define HANDLE_MAX 16
 
 enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_RED };
-const char *colour_on(enum colour colour);
-const char *colour_off(enum colour colour);
-enum colour state_colour(enum ghmem_state state);
+const char *ctl_colour_on(enum colour colour);
+const char *ctl_colour_off(enum colour colour);
+enum colour ctl_state_colour(enum ghmem_state state);
 
 /* Flushes stdout. Returns EXIT_DONE, or EXIT_FAILED after complaining (full disk). */
-int output_flush(void);
+int ctl_output_flush(void);
 
-/* Prints a JSON document and a newline. */
-int output_json(const json_t *json);
+/* Prints a JSON document and a newline: one line, but on a terminal. */
+int ctl_output_json(const json_t *json);
 
-/* A note on stderr about long work, when that is a terminal. complain() clears it too. */
-void progress(const char *format, ...) _printf_(1, 2);
-void progress_clear(void);
+/* A note on stderr about long work, when that is a terminal. ctl_complain() clears it too. */
+void ctl_progress(const char *format, ...) _printf_(1, 2);
+void ctl_progress_clear(void);
 
 /* ---- ghmemctl-table.c ---- */
 
 /* A table of parcels, filled line by line. */
-struct table;
-int table_new(struct table **ret);
-struct table *table_free(struct table *table);
-int table_add(struct table *table, const struct ghmem_parcel *parcel);
-size_t table_rows(const struct table *table);
-void table_print(const struct table *table);
+struct ctl_table;
+int ctl_table_new(struct ctl_table **ret);
+struct ctl_table *ctl_table_free(struct ctl_table *table);
+int ctl_table_add(struct ctl_table *table, const struct ghmem_parcel *parcel);
+size_t ctl_table_rows(const struct ctl_table *table);
+void ctl_table_print(const struct ctl_table *table);
 
-static inline void table_freep(struct table **table)
+static inline void ctl_table_freep(struct ctl_table **table)
 {
-	table_free(*table);
+	ctl_table_free(*table);
 }
 
 /* ---- commands ---- */

@@ -115,14 +115,14 @@ static int client_send(struct ghmem *connection, const char *method, json_t *par
 	const int *fds, size_t n_fds, bool more)
 {
 	_cleanup_json_ json_t *call = NULL;
-	_cleanup_json_ json_t *owned = parameters;
+	_cleanup_json_ _unused_ json_t *owned = parameters;
 	_cleanup_free_ char *text = NULL;
 	int r;
 
 	client_forget_error(connection);
 	if (!parameters)
 		return client_fail_wire(connection, -ENOMEM);
-	if (wire_has_input(&connection->wire)) {
+	if (!connection->wire.broken && wire_has_input(&connection->wire)) {
 		connection->wire.broken = true;
 		return client_fail(
 			connection, -EBADMSG, "the broker sent something that nobody asked for");

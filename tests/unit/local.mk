@@ -6,3 +6,4 @@ include tests/unit/memory.mk
 include tests/unit/policy.mk
 include tests/unit/rm.mk
 include tests/unit/emulator.mk
+include tests/unit/ghmem.mk
