@@ -20,10 +20,7 @@ static int command_run(const struct options *options)
 	case COMMAND_CHECK: return command_check(options);
 	case COMMAND_RELOAD: return command_reload(options);
 	case COMMAND_POLICY:
-		if (command_policy)
-			return command_policy(options);
-		ctl_complain("this ghmemctl was built without the policy language");
-		return EXIT_FAILED;
+		return command_policy(options);
 	}
 	return EXIT_USAGE;
 }

@@ -216,7 +216,7 @@ int command_reclaim(const struct options *options);
 int command_monitor(const struct options *options);
 int command_check(const struct options *options);
 int command_reload(const struct options *options);
-int command_policy(const struct options *options) __attribute__((weak));
+int command_policy(const struct options *options);
 
 /* ---- ghmemctl-hold.c ---- */
 
