@@ -1,96 +1,124 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/*
- * The daemon at a glance: whatever its Status says, a line per field. Nothing is expected of the
- * fields but that names with "bytes" hold bytes and names with "uptime" or "usec" microseconds, so
- * that a newer daemon's are shown too.
- */
+/* The daemon at a glance. Fields that a daemon does not send are left out; --json shows all of them. */
 
-#include <ctype.h>
 #include <inttypes.h>
 
 #include "tools/ghmemctl.h"
 
-#define STATUS_DEPTH_MAX 4
-
-enum unit { UNIT_NONE, UNIT_BYTES, UNIT_USEC };
-
-static enum unit unit_of(const char *key, enum unit outer)
+static uint64_t number_of(const json_t *object, const char *key)
 {
-	if (strstr(key, "bytes"))
-		return UNIT_BYTES;
-	if (strstr(key, "uptime") || strstr(key, "usec"))
-		return UNIT_USEC;
-	return outer;
+	json_int_t number = json_integer_value(json_object_get(object, key));
+
+	return number > 0 ? (uint64_t)number : 0;
 }
 
-/* The name for people: "slots_used" is "Slots used". */
-static void print_title(const char *key, int width)
+static void title(const char *name)
 {
-	char title[64];
-
-	snprintf(title, sizeof(title), "%s:", key);
-	for (char *at = title; *at; at++)
-		if (*at == '_')
-			*at = ' ';
-	title[0] = (char)toupper((unsigned char)title[0]);
-	printf("%s%-*s%s ", ctl_colour_on(COLOUR_BOLD), width + 1, ctl_printable(title),
-		ctl_colour_off(COLOUR_BOLD));
+	printf("%s%-17s%s ", ctl_colour_on(COLOUR_BOLD), name, ctl_colour_off(COLOUR_BOLD));
 }
 
-static void print_number(uint64_t number, enum unit unit)
+/* Strings of the daemon, made harmless; "-" for what is none. */
+static void print_text(const json_t *object, const char *key)
 {
-	char bytes[UTIL_BYTES_MAX], duration[DURATION_MAX];
+	const char *text = json_string_value(json_object_get(object, key));
+	_cleanup_free_ char *copy = text ? strdup(text) : NULL;
 
-	switch (unit) {
-	case UNIT_NONE: printf("%" PRIu64, number); break;
-	case UNIT_BYTES: fputs(util_format_bytes(number, bytes, sizeof(bytes)), stdout); break;
-	case UNIT_USEC:
-		fputs(ctl_format_duration(number, duration, sizeof(duration)), stdout);
-		break;
-	}
+	fputs(copy ? ctl_printable(copy) : "-", stdout);
 }
 
-static void print_word(const char *text)
+static void print_bytes(uint64_t bytes)
 {
-	_cleanup_free_ char *copy = strdup(text);
+	char text[UTIL_BYTES_MAX];
 
-	fputs(copy ? ctl_printable(copy) : "?", stdout);
+	fputs(util_format_bytes(bytes, text, sizeof(text)), stdout);
 }
 
-static void print_value(json_t *value, enum unit unit, unsigned depth)
+static void print_daemon(const json_t *status)
 {
-	const char *separator = "", *key;
-	json_t *inner;
+	char duration[DURATION_MAX];
+
+	title("ghmemd");
+	print_text(status, "version");
+	if (json_object_get(status, "uptime"))
+		printf(", up %s", ctl_format_duration(
+					  number_of(status, "uptime"), duration, sizeof(duration)));
+	putchar('\n');
+}
+
+static void print_manager(const json_t *status)
+{
+	const char *state = json_string_value(json_object_get(status, "manager_state"));
+	enum colour colour = state && strcmp(state, "up") == 0 ? COLOUR_GREEN : COLOUR_RED;
+
+	title("Resource Manager");
+	print_text(status, "manager");
+	fputs(", link ", stdout);
+	fputs(ctl_colour_on(colour), stdout);
+	print_text(status, "manager_state");
+	fputs(ctl_colour_off(colour), stdout);
+	if (json_is_true(json_object_get(status, "emulated")))
+		fputs(" (an emulator: no VM really gets the memory)", stdout);
+	putchar('\n');
+}
+
+static void print_parcels(const json_t *status)
+{
+	const json_t *amount;
 	size_t i;
 
-	if (json_is_string(value)) {
-		print_word(json_string_value(value));
-	} else if (json_is_integer(value) && json_integer_value(value) >= 0) {
-		print_number((uint64_t)json_integer_value(value), unit);
-	} else if (json_is_number(value)) {
-		printf("%g", json_number_value(value));
-	} else if (json_is_boolean(value)) {
-		fputs(json_is_true(value) ? "yes" : "no", stdout);
-	} else if (json_is_null(value) || depth == STATUS_DEPTH_MAX) {
-		fputs(json_is_null(value) ? "-" : "…", stdout);
-	} else if (json_is_array(value)) {
-		json_array_foreach (value, i, inner) {
-			fputs(separator, stdout);
-			print_value(inner, unit, depth + 1);
-			separator = ", ";
-		}
-		if (json_array_size(value) == 0)
-			fputs("none", stdout);
-	} else {
-		json_object_foreach (value, key, inner) {
-			fputs(separator, stdout);
-			print_word(key);
-			fputs(json_is_object(inner) ? ": " : " ", stdout);
-			print_value(inner, unit_of(key, unit), depth + 1);
-			separator = json_is_object(inner) ? "; " : ", ";
-		}
+	title("Parcels");
+	printf("%" PRIu64 ", ", number_of(status, "parcels"));
+	print_bytes(number_of(status, "bytes"));
+	printf("; %" PRIu64 " of %" PRIu64 " slots used\n", number_of(status, "slots_used"),
+		number_of(status, "slots_maximum"));
+	json_array_foreach (json_object_get(status, "amounts"), i, amount) {
+		if (number_of(amount, "parcels") == 0)
+			continue;
+		title("");
+		printf("%" PRIu64 " ", number_of(amount, "parcels"));
+		print_text(amount, "state");
+		fputs(", ", stdout);
+		print_bytes(number_of(amount, "bytes"));
+		putchar('\n');
 	}
+	title("Pinned");
+	printf("%" PRIu64 " pages\n", number_of(status, "pinned_pages"));
+}
+
+static void print_machine(const json_t *status)
+{
+	const json_t *limitation = json_object_get(status, "limitation");
+
+	title("Machine");
+	if (json_is_string(limitation)) {
+		fputs(ctl_colour_on(COLOUR_YELLOW), stdout);
+		print_text(status, "limitation");
+		fputs(ctl_colour_off(COLOUR_YELLOW), stdout);
+	} else {
+		fputs("real frame numbers, any amount can be pinned", stdout);
+	}
+	putchar('\n');
+	if (number_of(status, "left_over") == 0)
+		return;
+	title("Left over");
+	printf("%s%" PRIu64 " parcels (%" PRIu64
+	       " pages) of a daemon before this one stay pinned%s\n",
+		ctl_colour_on(COLOUR_YELLOW), number_of(status, "left_over"),
+		number_of(status, "left_over_pages"), ctl_colour_off(COLOUR_YELLOW));
+}
+
+static void print_status(const json_t *status)
+{
+	print_daemon(status);
+	print_manager(status);
+	print_parcels(status);
+	title("Clients");
+	printf("%" PRIu64 "\n", number_of(status, "clients"));
+	title("Policy");
+	printf("%" PRIu64 " rules in %" PRIu64 " files\n", number_of(status, "policy_rules"),
+		number_of(status, "policy_files"));
+	print_machine(status);
 }
 
 int command_status(const struct options *options)
@@ -98,9 +126,6 @@ int command_status(const struct options *options)
 	_cleanup_(broker_closep) struct ghmem *connection = NULL;
 	_cleanup_(json_unrefp) json_t *status = NULL;
 	_cleanup_free_ char *text = NULL;
-	const char *key;
-	json_t *value;
-	int width = 0;
 	int r = options_no_operands(options);
 
 	if (r == EXIT_DONE)
@@ -113,13 +138,6 @@ int command_status(const struct options *options)
 	status = json_loads(text, 0, NULL);
 	if (option_given(options, OPTION_JSON))
 		return ctl_output_json(status);
-	json_object_foreach (status, key, value)
-		if ((int)strlen(key) > width && strlen(key) < 32)
-			width = (int)strlen(key);
-	json_object_foreach (status, key, value) {
-		print_title(key, width);
-		print_value(value, unit_of(key, UNIT_NONE), 0);
-		putchar('\n');
-	}
+	print_status(status);
 	return ctl_output_flush();
 }

@@ -256,15 +256,25 @@ class Output(Case):
             "age": "1 min 5 s"})
 
     def test_status(self):
-        status = {"version": "0.1.0", "rm": {"endpoint": "emulator", "state": "ready"},
-                  "bytes": {"held": 1 << 30, "offered": 0}, "slots_used": 3, "clients": [],
-                  "uptime": 3_700_000_000, "pinned": False, "unit": None}
+        status = {
+            "version": "0.1.0", "uptime": 3_700_000_000, "manager": "unix:/x\033", "manager_state": "up",
+            "emulated": True, "parcels": 2, "bytes": 1 << 30, "slots_used": 2, "slots_maximum": 64,
+            "amounts": [{"state": "held", "parcels": 2, "bytes": 1 << 30},
+                        {"state": "offered", "parcels": 0, "bytes": 0}],
+            "pinned_pages": 262144, "clients": 3, "policy_rules": 4, "policy_files": 2,
+            "limitation": None, "left_over": 1, "left_over_pages": 512}
         with Server({BROKER + "Status": [reply(status=status)]}) as server:
             done = self.run_ctl(server, "status")
             self.assertEqual(done.stdout.splitlines(), [
-                "Version:    0.1.0", "Rm:         endpoint emulator, state ready",
-                "Bytes:      held 1 GiB, offered 0 B", "Slots used: 3", "Clients:    none",
-                "Uptime:     1 h 1 min", "Pinned:     no", "Unit:       -"])
+                "ghmemd            0.1.0, up 1 h 1 min",
+                "Resource Manager  unix:/x?, link up (an emulator: no VM really gets the memory)",
+                "Parcels           2, 1 GiB; 2 of 64 slots used",
+                "                  2 held, 1 GiB",
+                "Pinned            262144 pages",
+                "Clients           3",
+                "Policy            4 rules in 2 files",
+                "Machine           real frame numbers, any amount can be pinned",
+                "Left over         1 parcels (512 pages) of a daemon before this one stay pinned"])
             done = self.run_ctl(server, "status", "--json")
             self.assertEqual(json.loads(done.stdout), status)
 
