@@ -50,8 +50,8 @@ static FILE *open_expectations(const char *path)
 {
 	_cleanup_free_ char *name = NULL;
 
-	ck_assert_int_ge(asprintf(&name, "%.*s.expect", (int)(strlen(path) - strlen(".json")), path),
-		0);
+	ck_assert_int_ge(
+		asprintf(&name, "%.*s.expect", (int)(strlen(path) - strlen(".json")), path), 0);
 	return fopen(name, "re");
 }
 
@@ -72,8 +72,8 @@ static void check_faults(const char *path, const struct policy_report *report)
 			report->faults[i].column, report->faults[i].message);
 		ck_assert_str_eq(report->faults[i].file, path);
 		if (sscanf(line, "%u:%u: ", &row, &column) == 2) {
-			ck_assert_msg(row == report->faults[i].line &&
-					column == report->faults[i].column,
+			ck_assert_msg(
+				row == report->faults[i].line && column == report->faults[i].column,
 				"%s: \"%s\", expected \"%s\"", path, fault, line);
 			part = strstr(line, ": ") + 2;
 		}
