@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/check.h"
 
+#include <errno.h>
+
 /* The frame of a file: its text becomes a tree, its rules are read one by one. */
 
 int checker_init(struct checker *checker, struct policy *policy)
@@ -104,11 +106,14 @@ static const struct field file_fields[] = {
 void check_text(struct checker *checker, const char *text, size_t size)
 {
 	json_error_t error;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *root;
 
 	locator_init(&checker->locator, text, size);
+	errno = 0;
+	root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!root) {
-		if (json_error_code(&error) == json_error_out_of_memory)
+		/* The library takes a failed allocation for bad syntax, often without a text. */
+		if (errno == ENOMEM || error.text[0] == '\0')
 			checker->no_memory = true;
 		else
 			complain_syntax(checker, &error);

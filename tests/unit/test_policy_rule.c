@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "policy/locate.h"
@@ -181,6 +182,39 @@ START_TEST(explanations_stay_short)
 }
 END_TEST
 
+static void *use_snapshot(void *userdata)
+{
+	struct policy *policy = userdata;
+
+	for (int i = 0; i < 2000; i++) {
+		struct policy *mine = policy_ref(policy);
+		struct testing_request request;
+		struct policy_decision decision;
+
+		testing_request(&request, i % 2 ? "vm=1:r unit=a.service" : "vm=2:r");
+		decision = policy_decide(mine, &request.request);
+		ck_assert(decision.allowed == (i % 2 == 1));
+		policy_unref(mine);
+	}
+	policy_unref(policy);
+	return NULL;
+}
+
+START_TEST(threads_share_a_snapshot_and_the_last_one_frees_it)
+{
+	pthread_t threads[4];
+	struct policy *policy = testing_policy("{'name':'a','effect':'allow','subject':{'units':['"
+					       "a*']},'operations':['lend'],'vms':[1]}");
+
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		ck_assert_int_eq(
+			pthread_create(&threads[i], NULL, use_snapshot, policy_ref(policy)), 0);
+	policy_unref(policy);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("policy rules");
@@ -196,6 +230,7 @@ int main(void)
 	tcase_add_test(tcase, every_prefix_of_a_policy_is_refused_and_none_is_read_beyond);
 	tcase_add_test(tcase, explanations_name_the_rule_and_the_first_key_in_the_way);
 	tcase_add_test(tcase, explanations_stay_short);
+	tcase_add_test(tcase, threads_share_a_snapshot_and_the_last_one_frees_it);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
