@@ -63,11 +63,14 @@ static struct place place_of(const json_error_t *error)
 static void complain_syntax(struct checker *checker, const json_error_t *error)
 {
 	struct place place = place_of(error);
-	bool comment = strstr(error->text, "near '/'") || strstr(error->text, "near '#'");
+	const char *hint = "";
 
+	if (strstr(error->text, "near '/'") || strstr(error->text, "near '#'"))
+		hint = " (JSON has no comments: use a \"description\" key)";
+	else if (strstr(error->text, "too big"))
+		hint = " (write a number of this size as a string)";
 	report_add(&checker->report, POLICY_ERROR, checker->file_number, checker->file, &place,
-		"not valid JSON: %s%s", error->text,
-		comment ? " (JSON has no comments: use a \"description\" key)" : "");
+		"not valid JSON: %s%s", error->text, hint);
 }
 
 static void read_text(struct checker *checker, const struct path *path, const json_t *value,

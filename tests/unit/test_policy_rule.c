@@ -118,6 +118,33 @@ START_TEST(every_prefix_of_a_policy_is_refused_and_none_is_read_beyond)
 }
 END_TEST
 
+START_TEST(places_are_found_in_any_order_and_behind_any_escape)
+{
+	static const char text[] =
+		"{ \"\\u00e9\\\"\": [],\n \"rules\": [ {\"a\": \"]},\\\"\"},\n  \"é\", 3 ] }";
+	static const struct {
+		size_t index;
+		unsigned line, column;
+	} rows[] = { { 2, 3, 8 }, { 0, 2, 13 }, { 1, 3, 3 }, { 1, 3, 3 }, { 2, 3, 8 } };
+	struct path rules = { NULL, "rules", 0 }, escaped = { NULL, "é\"", 0 };
+	struct locator locator;
+	struct place place;
+
+	locator_init(&locator, text, strlen(text));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct path entry = { &rules, NULL, rows[i].index };
+
+		place = locator_find(&locator, &entry, false);
+		ck_assert_uint_eq(place.line, rows[i].line);
+		ck_assert_uint_eq(place.column, rows[i].column);
+	}
+	place = locator_find(&locator, &escaped, true);
+	ck_assert_uint_eq(place.column, 3);
+	place = locator_find(&locator, &escaped, false);
+	ck_assert_uint_eq(place.column, 15);
+}
+END_TEST
+
 START_TEST(explanations_name_the_rule_and_the_first_key_in_the_way)
 {
 	static const struct {
@@ -228,6 +255,7 @@ int main(void)
 	tcase_add_loop_test(tcase, durations_become_microseconds, 0, (int)ARRAY_SIZE(durations));
 	tcase_add_test(tcase, words_have_names_in_both_directions);
 	tcase_add_test(tcase, every_prefix_of_a_policy_is_refused_and_none_is_read_beyond);
+	tcase_add_test(tcase, places_are_found_in_any_order_and_behind_any_escape);
 	tcase_add_test(tcase, explanations_name_the_rule_and_the_first_key_in_the_way);
 	tcase_add_test(tcase, explanations_stay_short);
 	tcase_add_test(tcase, threads_share_a_snapshot_and_the_last_one_frees_it);
