@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 include docs/ctl.mk
+include docs/policy.mk

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policy/check.h"
 
+#include <errno.h>
+
 /* The frame of a file: its text becomes a tree, its rules are read one by one. */
 
 int checker_init(struct checker *checker, struct policy *policy)
@@ -61,11 +63,14 @@ static struct place place_of(const json_error_t *error)
 static void complain_syntax(struct checker *checker, const json_error_t *error)
 {
 	struct place place = place_of(error);
-	bool comment = strstr(error->text, "near '/'") || strstr(error->text, "near '#'");
+	const char *hint = "";
 
+	if (strstr(error->text, "near '/'") || strstr(error->text, "near '#'"))
+		hint = " (JSON has no comments: use a \"description\" key)";
+	else if (strstr(error->text, "too big"))
+		hint = " (write a number of this size as a string)";
 	report_add(&checker->report, POLICY_ERROR, checker->file_number, checker->file, &place,
-		"not valid JSON: %s%s", error->text,
-		comment ? " (JSON has no comments: use a \"description\" key)" : "");
+		"not valid JSON: %s%s", error->text, hint);
 }
 
 static void read_text(struct checker *checker, const struct path *path, const json_t *value,
@@ -104,11 +109,14 @@ static const struct field file_fields[] = {
 void check_text(struct checker *checker, const char *text, size_t size)
 {
 	json_error_t error;
-	json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+	json_t *root;
 
 	locator_init(&checker->locator, text, size);
+	errno = 0;
+	root = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	if (!root) {
-		if (json_error_code(&error) == json_error_out_of_memory)
+		/* The library takes a failed allocation for bad syntax, often without a text. */
+		if (errno == ENOMEM || error.text[0] == '\0')
 			checker->no_memory = true;
 		else
 			complain_syntax(checker, &error);

@@ -11,3 +11,14 @@ libpolicy_la_SOURCES = \
 libpolicy_la_LIBADD = libghrm.la libutil.la $(JANSSON_LIBS)
 
 dist_policy_DATA += policy/50-root.json
+
+policyschemadir = $(datadir)/ghmemd
+dist_policyschema_DATA = policy/policy.schema.json
+
+policyexamplesdir = $(docdir)/examples
+dist_policyexamples_DATA = \
+	policy/examples/single-tenant.json \
+	policy/examples/two-teams.json \
+	policy/examples/mmio-device.json \
+	policy/examples/ci-machine.json \
+	policy/examples/deny-list.json

@@ -98,16 +98,18 @@ static bool hand_over(struct checker *checker, struct building *building, struct
 /* "a-b", each side a number. Returns false without a complaint for a string of another shape. */
 static bool parse_range(const char *text, struct range *ret, bool *ret_too_large)
 {
-	const char *dash = strchr(text, '-');
-	_cleanup_free_ char *first = dash ? strndup(text, (size_t)(dash - text)) : NULL;
+	size_t length = strcspn(text, "-");
+	char first[64];
 	int r, q;
 
-	if (!first)
+	if (text[length] == '\0' || length >= sizeof(first))
 		return false;
+	memcpy(first, text, length);
+	first[length] = '\0';
 	r = util_parse_u64(first, true, &ret->first);
-	q = util_parse_u64(dash + 1, true, &ret->last);
+	q = util_parse_u64(text + length + 1, true, &ret->last);
 	*ret_too_large = r == -ERANGE || q == -ERANGE;
-	return (!r || r == -ERANGE) && (!q || q == -ERANGE);
+	return r != -EINVAL && q != -EINVAL;
 }
 
 static bool read_range(struct checker *checker, const struct path *path, const json_t *value,

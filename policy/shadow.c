@@ -4,7 +4,8 @@
 /*
  * Which rules can never decide because one earlier rule matches all that they match. The answer errs on
  * the side of silence: a rule hidden only by several others together is not found, and a pair of which
- * it is not certain is passed over.
+ * it is not certain is passed over. A request with memory is taken to have a grantee and a source: the
+ * broker refuses others before it asks.
  */
 
 /* Pairs looked at before the search is given up: a tenth of a second or so. */

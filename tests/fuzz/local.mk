@@ -3,3 +3,4 @@ EXTRA_DIST += tests/fuzz/make-corpus.py
 if FUZZERS
 include tests/fuzz/client.mk
 endif
+include tests/fuzz/policy.mk

@@ -50,8 +50,8 @@ static FILE *open_expectations(const char *path)
 {
 	_cleanup_free_ char *name = NULL;
 
-	ck_assert_int_ge(asprintf(&name, "%.*s.expect", (int)(strlen(path) - strlen(".json")), path),
-		0);
+	ck_assert_int_ge(
+		asprintf(&name, "%.*s.expect", (int)(strlen(path) - strlen(".json")), path), 0);
 	return fopen(name, "re");
 }
 
@@ -72,8 +72,8 @@ static void check_faults(const char *path, const struct policy_report *report)
 			report->faults[i].column, report->faults[i].message);
 		ck_assert_str_eq(report->faults[i].file, path);
 		if (sscanf(line, "%u:%u: ", &row, &column) == 2) {
-			ck_assert_msg(row == report->faults[i].line &&
-					column == report->faults[i].column,
+			ck_assert_msg(
+				row == report->faults[i].line && column == report->faults[i].column,
 				"%s: \"%s\", expected \"%s\"", path, fault, line);
 			part = strstr(line, ": ") + 2;
 		}
@@ -146,6 +146,59 @@ START_TEST(a_file_of_the_reject_corpus_spoils_the_load_of_good_ones)
 }
 END_TEST
 
+START_TEST(shipped_files_load_without_a_warning)
+{
+	static const char *const shipped[] = { "50-root", "examples/single-tenant",
+		"examples/two-teams", "examples/mmio-device", "examples/ci-machine",
+		"examples/deny-list" };
+	struct policy *policy = NULL;
+	struct policy_report report;
+	char path[512];
+	const char *const files[] = { path };
+
+	snprintf(path, sizeof(path), "%s/%s.json", POLICY_SHIPPED, shipped[_i]);
+	ck_assert_int_eq(policy_load_files(files, 1, &policy, &report), 0);
+	ck_assert_uint_eq(report.n_faults, 0);
+	ck_assert_uint_ge(policy_n_rules(policy), 1);
+	policy_unref(policy);
+}
+END_TEST
+
+START_TEST(root_may_do_everything_but_name_fixed_ranges)
+{
+	const char *const files[] = { POLICY_SHIPPED "/50-root.json" };
+	const struct ghrm_acl_entry grants[] = { { 0, 7 }, { 65535, GHRM_RIGHT_RWX } };
+	const struct ghrm_region region = { 0x9000000, 4096 };
+	struct policy *policy = NULL;
+	struct policy_report report;
+	struct policy_request request = { .subject = { .unit_unknown = true },
+		.grants = grants,
+		.n_grants = 2,
+		.label_given = true,
+		.lifetime = POLICY_DETACHED };
+
+	ck_assert_int_eq(policy_load_files(files, 1, &policy, &report), 0);
+	for (unsigned op = POLICY_SHARE; op <= POLICY_ADMIN; op <<= 1)
+		for (unsigned source = POLICY_SOURCE_FD; source <= POLICY_SOURCE_REGIONS;
+			source <<= 1) {
+			bool fixed = source == POLICY_SOURCE_REGIONS;
+
+			request.operation = op;
+			request.has_memory = op <= POLICY_DONATE;
+			request.sources = source;
+			request.regions = &region;
+			request.n_regions = fixed;
+			request.mem_type = fixed ? GHRM_MEM_IO : GHRM_MEM_NORMAL;
+			request.subject.uid = 0;
+			ck_assert(policy_decide(policy, &request).allowed ==
+				  !(fixed && request.has_memory));
+			request.subject.uid = 1;
+			ck_assert_ptr_null(policy_decide(policy, &request).rule);
+		}
+	policy_unref(policy);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("policy corpus");
@@ -156,6 +209,8 @@ int main(void)
 	tcase_add_test(tcase, files_to_accept_load_with_the_warnings_expected);
 	tcase_add_test(tcase, files_to_reject_are_refused_with_the_errors_expected);
 	tcase_add_test(tcase, a_file_of_the_reject_corpus_spoils_the_load_of_good_ones);
+	tcase_add_loop_test(tcase, shipped_files_load_without_a_warning, 0, 6);
+	tcase_add_test(tcase, root_may_do_everything_but_name_fixed_ranges);
 	tcase_set_timeout(tcase, 60);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
