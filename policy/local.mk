@@ -22,3 +22,9 @@ dist_policyexamples_DATA = \
 	policy/examples/mmio-device.json \
 	policy/examples/ci-machine.json \
 	policy/examples/deny-list.json
+
+# The directory that the daemon takes for the shipped one when it runs from the build tree.
+policy/policy.d/50-root.json: policy/50-root.json
+	$(AM_V_GEN)mkdir -p policy/policy.d && cp $< $@.tmp && chmod 644 $@.tmp && mv $@.tmp $@
+noinst_DATA = policy/policy.d/50-root.json
+CLEANFILES += policy/policy.d/50-root.json

@@ -34,6 +34,11 @@ static void print_bytes(uint64_t bytes)
 	fputs(util_format_bytes(bytes, text, sizeof(text)), stdout);
 }
 
+static void print_count(uint64_t count, const char *noun)
+{
+	printf("%" PRIu64 " %s%s", count, noun, count == 1 ? "" : "s");
+}
+
 static void print_daemon(const json_t *status)
 {
 	char duration[DURATION_MAX];
@@ -116,8 +121,10 @@ static void print_status(const json_t *status)
 	title("Clients");
 	printf("%" PRIu64 "\n", number_of(status, "clients"));
 	title("Policy");
-	printf("%" PRIu64 " rules in %" PRIu64 " files\n", number_of(status, "policy_rules"),
-		number_of(status, "policy_files"));
+	print_count(number_of(status, "policy_rules"), "rule");
+	fputs(" in ", stdout);
+	print_count(number_of(status, "policy_files"), "file");
+	putchar('\n');
 	print_machine(status);
 }
 

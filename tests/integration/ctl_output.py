@@ -274,7 +274,7 @@ class Output(Case):
                 "Clients           3",
                 "Policy            4 rules in 2 files",
                 "Machine           real frame numbers, any amount can be pinned",
-                "Left over         1 parcels (512 pages) of a daemon before this one stay pinned"])
+                "Left over         1 parcel (512 pages) of a daemon before this one, kept pinned"])
             done = self.run_ctl(server, "status", "--json")
             self.assertEqual(json.loads(done.stdout), status)
 
