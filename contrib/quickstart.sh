@@ -75,6 +75,8 @@ build() {
 demo_dir=
 daemon=
 client=
+other=nobody # the second user
+[ "$(id -un)" != nobody ] || other=daemon
 
 demo_end() {
 	[ -z "$client" ] || kill -KILL "$client" 2>/dev/null || :
@@ -111,9 +113,9 @@ demo_policy() {
 		  "description": "Policy of the demonstration",
 		  "rules": [
 		    {
-		      "name": "nobody-lends",
+		      "name": "no-lending-for-$other",
 		      "effect": "deny",
-		      "subject": { "users": ["nobody"] },
+		      "subject": { "users": ["$other"] },
 		      "operations": ["lend", "share"]
 		    },
 		    {
@@ -192,12 +194,12 @@ print("and join the addresses, %.1f ms with the Resource Manager." % (cost["mana
 
 	say "3. A second user asks for the same, and the policy refuses"
 	if $root; then
-		printf '\n$ setpriv --reuid=nobody ghmemctl lend --vm 0x80:rw --size 1M\n'
-		setpriv --reuid=65534 --regid=65534 --clear-groups $ctl lend --vm 0x80:rw --size 1M ||
+		printf '\n$ setpriv --reuid=%s ghmemctl lend --vm 0x80:rw --size 1M\n' "$other"
+		setpriv --reuid="$other" --clear-groups $ctl lend --vm 0x80:rw --size 1M ||
 			echo "(exit status $?: denied by policy or quota)"
 	else
 		echo "(An ordinary user cannot become another one, so the policy is asked what it would say.)"
-		show $ctl check --operation lend --vm 0x80:rw --size 1M --uid 65534 ||
+		show $ctl check --operation lend --vm 0x80:rw --size 1M --uid "$(id -u "$other")" ||
 			echo "(exit status $?: denied by policy or quota)"
 	fi
 

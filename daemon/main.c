@@ -254,10 +254,11 @@ static void tell_ready(const struct daemon *daemon, bool emulated)
 
 	if (*abilities->text)
 		log_warning("NOT FOR REAL USE: %s", abilities->text);
-	log_notice("ready: Resource Manager %s%s, %zu policy rules in %zu files, serving %s",
-		daemon->options.rm, emulated ? " (an emulator: no VM really gets the memory)" : "",
-		policy_n_rules(daemon->policy), policy_n_files(daemon->policy),
+	log_notice("ready: Resource Manager %s%s, serving %s", daemon->options.rm,
+		emulated ? " (an emulator: no VM really gets the memory)" : "",
 		daemon->options.varlink);
+	if (policy_n_rules(daemon->policy) == 0)
+		log_warning("there is no policy rule, so every request is denied; see ghmemd.policy(5)");
 	sd_notifyf(0, "READY=1\nSTATUS=Lending memory through %s", daemon->options.rm);
 }
 

@@ -107,9 +107,9 @@ static void print_machine(const json_t *status)
 	if (number_of(status, "left_over") == 0)
 		return;
 	title("Left over");
-	printf("%s%" PRIu64 " parcels (%" PRIu64
-	       " pages) of a daemon before this one stay pinned%s\n",
-		ctl_colour_on(COLOUR_YELLOW), number_of(status, "left_over"),
+	fputs(ctl_colour_on(COLOUR_YELLOW), stdout);
+	print_count(number_of(status, "left_over"), "parcel");
+	printf(" (%" PRIu64 " pages) of a daemon before this one, kept pinned%s\n",
 		number_of(status, "left_over_pages"), ctl_colour_off(COLOUR_YELLOW));
 }
 

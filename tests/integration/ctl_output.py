@@ -338,7 +338,10 @@ class Output(Case):
         pid, fd = pty.fork()
         if pid == 0:
             env = dict(self.environment(), TERM="xterm", **environment)
-            os.execve(CTL, [CTL, f"--address=unix:{server.path}", *arguments], env)
+            try:
+                os.execve(CTL, [CTL, f"--address=unix:{server.path}", *arguments], env)
+            finally:
+                os._exit(127)
         text = b""
         with contextlib.suppress(OSError):
             while chunk := os.read(fd, 4096):
