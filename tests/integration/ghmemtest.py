@@ -190,8 +190,8 @@ class Emulator:
     def stop(self):
         self.control.close()
         self.process.terminate()
-        self.process.wait(20)
         self.log.close()
+        return self.process.wait(20)
 
 
 class Daemon:
@@ -303,12 +303,18 @@ class Place:
         self.close()
 
     def close(self):
+        """Ends all of it; a daemon or emulator that does not end well (sanitizers!) fails the test."""
+        log, status, rm_status = '', 0, 0
         if self.daemon:
-            self.daemon.stop()
+            status = self.daemon.stop()
             self.daemon.kill_holder()
+            log = self.daemon.log_text()
         if self.emulator:
-            self.emulator.stop()
+            rm_status = self.emulator.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if status not in (0, -signal.SIGKILL) or rm_status:
+            print('\n'.join(log.splitlines()[-100:]))
+            raise AssertionError('ghmemd ended with %d, ghrm-emulator with %d' % (status, rm_status))
 
 
 # ---- the kernel's books ----
