@@ -258,7 +258,8 @@ static void tell_ready(const struct daemon *daemon, bool emulated)
 		emulated ? " (an emulator: no VM really gets the memory)" : "",
 		daemon->options.varlink);
 	if (policy_n_rules(daemon->policy) == 0)
-		log_warning("there is no policy rule, so every request is denied; see ghmemd.policy(5)");
+		log_warning("there is no policy rule, so every request is denied; see "
+			    "ghmemd.policy(5)");
 	sd_notifyf(0, "READY=1\nSTATUS=Lending memory through %s", daemon->options.rm);
 }
 

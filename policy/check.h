@@ -33,9 +33,10 @@ void checker_done(struct checker *checker);
 void check_text(struct checker *checker, const char *text, size_t size);
 
 /* Complains about the value at a path, or about the key that leads to it. */
-void policy_complain(struct checker *checker, enum policy_severity severity, const struct path *path,
-	bool at_key, const char *format, ...) _printf_(5, 6);
-#define complain_value(checker, path, ...) policy_complain(checker, POLICY_ERROR, path, false, __VA_ARGS__)
+void policy_complain(struct checker *checker, enum policy_severity severity,
+	const struct path *path, bool at_key, const char *format, ...) _printf_(5, 6);
+#define complain_value(checker, path, ...) \
+	policy_complain(checker, POLICY_ERROR, path, false, __VA_ARGS__)
 
 /* "a string", "an object" … */
 const char *type_name(const json_t *value);

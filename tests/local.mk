@@ -5,3 +5,4 @@ include tests/integration/local.mk
 include tests/fuzz/local.mk
 include tests/bench/local.mk
 include tests/varlink/local.mk
+include tests/source/local.mk

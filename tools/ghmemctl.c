@@ -19,8 +19,7 @@ static int command_run(const struct options *options)
 	case COMMAND_MONITOR: return command_monitor(options);
 	case COMMAND_CHECK: return command_check(options);
 	case COMMAND_RELOAD: return command_reload(options);
-	case COMMAND_POLICY:
-		return command_policy(options);
+	case COMMAND_POLICY: return command_policy(options);
 	}
 	return EXIT_USAGE;
 }

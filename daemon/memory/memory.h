@@ -60,7 +60,7 @@ struct pinned {
 enum memory_job_kind { MEMORY_PIN, MEMORY_UNPIN };
 
 struct memory_job {
-	struct letter letter; /* the submitter sets deliver; posted back when done */
+	struct letter letter;     /* the submitter sets deliver; posted back when done */
 	struct mailbox *reply_to; /* NULL: nobody waits, the worker frees the job */
 	enum memory_job_kind kind;
 

@@ -60,7 +60,7 @@ const char *ghrm_msg_name(uint32_t msg_id);
 #define GHRM_VMID_HOST     3    /* the primary VM, HLOS */
 #define GHRM_VMID_RM       0xff /* the Resource Manager itself */
 #define GHRM_HANDLE_NONE   0xffffffffu
-#define GHRM_LIST_MAX      512      /* entries per list and message, §2.9 */
+#define GHRM_LIST_MAX      512          /* entries per list and message, §2.9 */
 #define GHRM_ADDRESS_LIMIT (1ull << 44) /* §3.1.1 a */
 #define GHRM_PAGE_SIZE     4096ull
 #define GHRM_REGIONS_MAX   (1u << 20) /* per parcel, §3.1.1 e */
@@ -69,7 +69,12 @@ const char *ghrm_msg_name(uint32_t msg_id);
 enum ghrm_mem_type { GHRM_MEM_NORMAL = 0, GHRM_MEM_IO = 1 };
 enum ghrm_trans_type { GHRM_TRANS_DONATE = 0, GHRM_TRANS_LEND = 1, GHRM_TRANS_SHARE = 2 };
 enum ghrm_right { GHRM_RIGHT_X = 1, GHRM_RIGHT_W = 2, GHRM_RIGHT_R = 4, GHRM_RIGHT_RWX = 7 };
-enum ghrm_attr { GHRM_ATTR_NORMAL = 0, GHRM_ATTR_DEVICE = 1, GHRM_ATTR_UNCACHED = 2, GHRM_ATTR_CACHED = 3 };
+enum ghrm_attr {
+	GHRM_ATTR_NORMAL = 0,
+	GHRM_ATTR_DEVICE = 1,
+	GHRM_ATTR_UNCACHED = 2,
+	GHRM_ATTR_CACHED = 3
+};
 
 enum ghrm_create_flag { GHRM_CREATE_SANITIZE = 1, GHRM_CREATE_APPEND = 2 };
 enum ghrm_append_flag { GHRM_APPEND_END = 1 };
@@ -128,7 +133,7 @@ struct ghrm_list {
 struct ghrm_acl_entry ghrm_acl_at(const struct ghrm_list *list, size_t i);
 struct ghrm_region ghrm_region_at(const struct ghrm_list *list, size_t i);
 struct ghrm_attribute ghrm_attribute_at(const struct ghrm_list *list, size_t i);
-uint16_t ghrm_vmid_at(const struct ghrm_list *list, size_t i);     /* MEM_NOTIFY's targets */
+uint16_t ghrm_vmid_at(const struct ghrm_list *list, size_t i);        /* MEM_NOTIFY's targets */
 uint64_t ghrm_region_size_at(const struct ghrm_list *list, size_t i); /* MEM_SHARED's sizes */
 
 /* ---- MEM_DONATE, MEM_LEND, MEM_SHARE (§3.1) ---- */
@@ -140,9 +145,10 @@ struct ghrm_create {
 	struct ghrm_list acl, regions, attributes;
 };
 
-size_t ghrm_encode_create(void *buffer, size_t room, uint8_t mem_type, uint8_t flags, uint32_t label,
-	const struct ghrm_acl_entry *acl, size_t n_acl, const struct ghrm_region *regions,
-	size_t n_regions, const struct ghrm_attribute *attributes, size_t n_attributes);
+size_t ghrm_encode_create(void *buffer, size_t room, uint8_t mem_type, uint8_t flags,
+	uint32_t label, const struct ghrm_acl_entry *acl, size_t n_acl,
+	const struct ghrm_region *regions, size_t n_regions,
+	const struct ghrm_attribute *attributes, size_t n_attributes);
 uint32_t ghrm_decode_create(const void *payload, size_t size, struct ghrm_create *ret);
 
 /* ---- MEM_APPEND (§3.2) ---- */
@@ -167,9 +173,9 @@ struct ghrm_accept {
 };
 
 size_t ghrm_encode_accept(void *buffer, size_t room, uint32_t handle, uint8_t mem_type,
-	uint8_t trans_type, uint8_t flags, uint32_t label, const struct ghrm_acl_entry *acl, size_t n_acl,
-	const struct ghrm_region *regions, size_t n_regions, const struct ghrm_attribute *attributes,
-	size_t n_attributes);
+	uint8_t trans_type, uint8_t flags, uint32_t label, const struct ghrm_acl_entry *acl,
+	size_t n_acl, const struct ghrm_region *regions, size_t n_regions,
+	const struct ghrm_attribute *attributes, size_t n_attributes);
 uint32_t ghrm_decode_accept(const void *payload, size_t size, struct ghrm_accept *ret);
 
 /* ---- MEM_RELEASE, MEM_RECLAIM (§3.4, §3.5) ---- */
@@ -210,7 +216,8 @@ struct ghrm_lookup {
 };
 
 size_t ghrm_encode_lookup(void *buffer, size_t room, uint8_t mem_type, uint32_t label,
-	const struct ghrm_acl_entry *acl, size_t n_acl, const struct ghrm_region *regions, size_t n_regions);
+	const struct ghrm_acl_entry *acl, size_t n_acl, const struct ghrm_region *regions,
+	size_t n_regions);
 uint32_t ghrm_decode_lookup(const void *payload, size_t size, struct ghrm_lookup *ret);
 
 /* ---- replies ---- */
@@ -220,8 +227,8 @@ size_t ghrm_encode_reply(void *buffer, size_t room, uint32_t error);
 /* Error word and one more word: a handle (create, lookup) or a VMID, GET_VMID and the like. */
 size_t ghrm_encode_reply_u32(void *buffer, size_t room, uint32_t value);
 /* MEM_ACCEPT's long reply: addresses that the Resource Manager chose (§3.3). */
-size_t ghrm_encode_reply_accept(
-	void *buffer, size_t room, const struct ghrm_region *regions, size_t n_regions, bool incomplete);
+size_t ghrm_encode_reply_accept(void *buffer, size_t room, const struct ghrm_region *regions,
+	size_t n_regions, bool incomplete);
 
 /* Any reply's error word; false when the payload has none. */
 bool ghrm_decode_reply(const void *payload, size_t size, uint32_t *ret_error);
@@ -229,7 +236,8 @@ bool ghrm_decode_reply(const void *payload, size_t size, uint32_t *ret_error);
  * Replies that carry a word on success. An error reply is the word alone. false for any other size,
  * so that a handle is never made up.
  */
-bool ghrm_decode_reply_u32(const void *payload, size_t size, uint32_t *ret_error, uint32_t *ret_value);
+bool ghrm_decode_reply_u32(
+	const void *payload, size_t size, uint32_t *ret_error, uint32_t *ret_value);
 bool ghrm_decode_reply_accept(const void *payload, size_t size, uint32_t *ret_error,
 	struct ghrm_list *ret_regions, bool *ret_incomplete);
 
@@ -256,7 +264,8 @@ struct ghrm_participant {
 	uint32_t tag;
 };
 
-size_t ghrm_encode_participant(void *buffer, size_t room, const struct ghrm_participant *participant);
+size_t ghrm_encode_participant(
+	void *buffer, size_t room, const struct ghrm_participant *participant);
 bool ghrm_decode_participant(const void *payload, size_t size, struct ghrm_participant *ret);
 
 size_t ghrm_encode_recall(void *buffer, size_t room, uint32_t handle, uint32_t tag);
@@ -267,7 +276,8 @@ bool ghrm_decode_recall(const void *payload, size_t size, uint32_t *ret_handle, 
 /* The {vmid, reserved} requests: ALLOCATE, DEALLOCATE, START, RESET, INIT, GET_STATE. */
 size_t ghrm_encode_vmid(void *buffer, size_t room, uint16_t vmid);
 /* Exact length required; *ret_reserved (may be NULL) is checked by VM_INIT. */
-uint32_t ghrm_decode_vmid(const void *payload, size_t size, uint16_t *ret_vmid, uint16_t *ret_reserved);
+uint32_t ghrm_decode_vmid(
+	const void *payload, size_t size, uint16_t *ret_vmid, uint16_t *ret_reserved);
 
 struct ghrm_vm_stop {
 	uint16_t vmid;
@@ -282,15 +292,19 @@ struct ghrm_vm_config_image {
 	uint32_t handle;
 	uint64_t image_offset, image_size, dtb_offset, dtb_size; /* bytes */
 };
-size_t ghrm_encode_vm_config_image(void *buffer, size_t room, const struct ghrm_vm_config_image *config);
-uint32_t ghrm_decode_vm_config_image(const void *payload, size_t size, struct ghrm_vm_config_image *ret);
+size_t ghrm_encode_vm_config_image(
+	void *buffer, size_t room, const struct ghrm_vm_config_image *config);
+uint32_t ghrm_decode_vm_config_image(
+	const void *payload, size_t size, struct ghrm_vm_config_image *ret);
 
 struct ghrm_vm_set_status {
 	uint8_t os_status;
 	uint16_t app_status;
 };
-size_t ghrm_encode_vm_set_status(void *buffer, size_t room, const struct ghrm_vm_set_status *status);
-uint32_t ghrm_decode_vm_set_status(const void *payload, size_t size, struct ghrm_vm_set_status *ret);
+size_t ghrm_encode_vm_set_status(
+	void *buffer, size_t room, const struct ghrm_vm_set_status *status);
+uint32_t ghrm_decode_vm_set_status(
+	const void *payload, size_t size, struct ghrm_vm_set_status *ret);
 
 struct ghrm_vm_exit {
 	uint16_t flags;
@@ -313,15 +327,19 @@ struct ghrm_notif_vm_status {
 	uint16_t vmid;
 	struct ghrm_vm_state state;
 };
-size_t ghrm_encode_notif_vm_status(void *buffer, size_t room, const struct ghrm_notif_vm_status *status);
-bool ghrm_decode_notif_vm_status(const void *payload, size_t size, struct ghrm_notif_vm_status *ret);
+size_t ghrm_encode_notif_vm_status(
+	void *buffer, size_t room, const struct ghrm_notif_vm_status *status);
+bool ghrm_decode_notif_vm_status(
+	const void *payload, size_t size, struct ghrm_notif_vm_status *ret);
 
 struct ghrm_notif_vm_exited {
 	uint16_t vmid, exit_type;
 	uint16_t flags, code; /* the two halves of the first reason word */
 };
-size_t ghrm_encode_notif_vm_exited(void *buffer, size_t room, const struct ghrm_notif_vm_exited *exited);
-bool ghrm_decode_notif_vm_exited(const void *payload, size_t size, struct ghrm_notif_vm_exited *ret);
+size_t ghrm_encode_notif_vm_exited(
+	void *buffer, size_t room, const struct ghrm_notif_vm_exited *exited);
+bool ghrm_decode_notif_vm_exited(
+	const void *payload, size_t size, struct ghrm_notif_vm_exited *ret);
 
 size_t ghrm_encode_notif_vm_shutdown(void *buffer, size_t room, uint32_t reason);
 bool ghrm_decode_notif_vm_shutdown(const void *payload, size_t size, uint32_t *ret_reason);

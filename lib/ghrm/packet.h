@@ -58,7 +58,8 @@ size_t ghrm_message_packets(size_t size);
  * Writes packet number index (0 … ghrm_message_packets()-1) of a message. Returns its size in
  * bytes, 8 … 240. The message must not be over GHRM_PAYLOAD_MAX.
  */
-size_t ghrm_packet_encode(const struct ghrm_message *message, size_t index, uint8_t packet[static GHRM_PACKET_MAX]);
+size_t ghrm_packet_encode(
+	const struct ghrm_message *message, size_t index, uint8_t packet[static GHRM_PACKET_MAX]);
 
 /* Joins packets into messages. Zero-initialised it is empty. 15 KiB: not for small stacks. */
 struct ghrm_reassembly {
@@ -76,8 +77,8 @@ enum ghrm_feed {
 };
 
 /* Takes one packet by the Resource Manager's rules (§2.4). */
-enum ghrm_feed ghrm_reassembly_feed(
-	struct ghrm_reassembly *reassembly, const void *packet, size_t size, struct ghrm_message *ret);
+enum ghrm_feed ghrm_reassembly_feed(struct ghrm_reassembly *reassembly, const void *packet,
+	size_t size, struct ghrm_message *ret);
 
 /* The one request whose reply a client waits for. */
 struct ghrm_expected {
@@ -94,5 +95,6 @@ struct ghrm_expected {
  * *expected is lost: it was being joined and was ended that way, or it has no error word; else it
  * is left alone.
  */
-enum ghrm_feed ghrm_client_feed(struct ghrm_reassembly *reassembly, const struct ghrm_expected *expected,
-	const void *packet, size_t size, struct ghrm_message *ret, bool *ret_aborted);
+enum ghrm_feed ghrm_client_feed(struct ghrm_reassembly *reassembly,
+	const struct ghrm_expected *expected, const void *packet, size_t size,
+	struct ghrm_message *ret, bool *ret_aborted);

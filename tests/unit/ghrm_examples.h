@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+/* The dumps stand as they do in rm-protocol.md §7. */
+/* clang-format off */
+
 /* The packets of rm-protocol.md §7, one string of hexadecimal digits each. */
 
 /* MEM_SHARE request, 2 regions, guest RW, host RWX */
@@ -158,3 +161,4 @@
 /* its reply */
 #define E23 \
 	"21 02 34 12 12 00 00 51 00 00 00 00 06 00 00 00 "
+/* clang-format on */
