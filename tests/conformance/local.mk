@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-TESTS += tests/conformance/run.sh
-EXTRA_DIST += tests/conformance/run.sh
+TESTS += tests/conformance/run.sh tests/conformance/emulator-cli.sh
+EXTRA_DIST += tests/conformance/run.sh tests/conformance/emulator-cli.sh

@@ -4,3 +4,4 @@ if FUZZERS
 include tests/fuzz/client.mk
 endif
 include tests/fuzz/policy.mk
+include tests/fuzz/emulator.mk

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 emulator_tests = test_emulator_parcel test_emulator_accept test_emulator_vm test_emulator_link \
-	test_emulator_machine test_emulator_server
+	test_emulator_machine test_emulator_server test_emulator_model
 check_PROGRAMS += $(emulator_tests)
 TESTS += $(emulator_tests)
 
@@ -16,3 +16,5 @@ test_emulator_machine_SOURCES = tests/unit/test_emulator_machine.c
 test_emulator_machine_LDADD = libemulator.la $(CHECK_LIBS)
 test_emulator_server_SOURCES = tests/unit/test_emulator_server.c
 test_emulator_server_LDADD = libemulator.la $(CHECK_LIBS)
+test_emulator_model_SOURCES = tests/unit/test_emulator_model.c tests/unit/emulator_bench.h
+test_emulator_model_LDADD = libemulator.la $(CHECK_LIBS)
