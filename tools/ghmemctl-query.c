@@ -76,6 +76,33 @@ static void show_holders(const struct ghmem_parcel *parcel)
 	}
 }
 
+static double milliseconds(const json_t *cost, const char *key)
+{
+	return (double)json_integer_value(json_object_get(cost, key)) / 1e3;
+}
+
+/* What this daemon tells beyond the parcel itself; a field that is not there is left out. */
+static void show_more(const struct ghmem_parcel *parcel)
+{
+	_cleanup_(json_unrefp) json_t *more = json_loads(ghmem_parcel_json(parcel), 0, NULL);
+	const json_t *cost = json_object_get(more, "cost");
+	const char *reason = json_string_value(json_object_get(more, "reason"));
+
+	if (json_is_false(json_object_get(more, "pinned")))
+		show_line("pinned:", "no, this daemon may not pin that much (see ghmemctl status)");
+	if (json_is_true(json_object_get(more, "made_up")))
+		show_line("addresses:",
+			"made up, this daemon sees no frame numbers (see ghmemctl status)");
+	if (json_is_object(cost))
+		printf("%-10s %.1f ms to populate, %.1f ms to pin, %.1f ms to resolve, %.1f ms "
+		       "with "
+		       "the Resource Manager\n",
+			"time:", milliseconds(cost, "populate"), milliseconds(cost, "pin"),
+			milliseconds(cost, "resolve"), milliseconds(cost, "manager"));
+	if (reason)
+		show_line("waits:", reason);
+}
+
 static void show_parcel(const struct ghmem_parcel *parcel)
 {
 	const char *unit = ghmem_parcel_unit(parcel);
@@ -102,6 +129,7 @@ static void show_parcel(const struct ghmem_parcel *parcel)
 	show_line("unit:", unit ? unit : "-");
 	show_line("rule:", ghmem_parcel_rule(parcel));
 	show_line("age:", ctl_format_duration(ghmem_parcel_age(parcel), age, sizeof(age)));
+	show_more(parcel);
 }
 
 int command_show(const struct options *options)
