@@ -177,6 +177,7 @@ static int start_broker(struct daemon *daemon, bool emulated)
 		.userdata = daemon,
 		.endpoint = daemon->options.rm,
 		.emulated = emulated,
+		.may_notify = strncmp(daemon->options.rm, "dev:", 4) != 0,
 		.abilities = *memory_abilities(daemon->memory),
 	};
 

@@ -82,20 +82,37 @@ struct policy_request broker_policy_request(
 	return asked;
 }
 
-static void refuse(struct request *request, const struct client *client,
-	enum policy_operation operation, const struct policy_rule *rule)
+/* What was asked, in words: "lend memory to VM 0x80, 0x81", "ask for status". */
+static void describe_wish(const struct policy_request *asked, char *text, size_t size)
 {
-	const char *name = policy_operation_name(operation);
+	const char *name = policy_operation_name(asked->operation);
+	size_t used;
 
+	if (!asked->has_memory) {
+		snprintf(text, size, "%s", name);
+		return;
+	}
+	used = (size_t)snprintf(text, size, "%s memory to VM", name);
+	for (size_t i = 0; i < asked->n_grants && used < size - 16; i++)
+		used += (size_t)snprintf(
+			text + used, size - used, "%s 0x%x", i ? "," : "", asked->grants[i].vmid);
+}
+
+static void refuse(struct request *request, const struct client *client,
+	const struct policy_request *asked, const struct policy_rule *rule)
+{
+	char wish[128];
+
+	describe_wish(asked, wish, sizeof(wish));
 	if (rule)
-		request_fail(request, OUTCOME_POLICY_DENIED, "rule %s denies uid %u this %s",
-			policy_rule_name(rule), client->uid, name);
+		request_fail(
+			request, OUTCOME_POLICY_DENIED, "uid %u may not %s", client->uid, wish);
 	else
-		request_fail(request, OUTCOME_POLICY_DENIED, "no policy rule allows uid %u this %s",
-			client->uid, name);
+		request_fail(request, OUTCOME_POLICY_DENIED, "no rule allows uid %u to %s",
+			client->uid, wish);
 	request->reply.rule = rule ? strdup(policy_rule_name(rule)) : NULL;
-	broker_audit(
-		client, name, NULL, rule ? policy_rule_name(rule) : NULL, NULL, "denied by policy");
+	broker_audit(client, policy_operation_name(asked->operation), NULL,
+		rule ? policy_rule_name(rule) : NULL, NULL, "denied by policy");
 }
 
 const struct policy_rule *broker_decide_memory(struct broker *broker, struct request *request,
@@ -106,7 +123,7 @@ const struct policy_rule *broker_decide_memory(struct broker *broker, struct req
 
 	if (decision.allowed)
 		return decision.rule;
-	refuse(request, client, operation, decision.rule);
+	refuse(request, client, &asked, decision.rule);
 	return NULL;
 }
 
@@ -124,7 +141,7 @@ bool broker_require(struct broker *broker, struct request *request, struct clien
 	struct policy_decision decision = policy_decide(broker->policy, &asked);
 
 	if (!decision.allowed)
-		refuse(request, client, operation, decision.rule);
+		refuse(request, client, &asked, decision.rule);
 	return decision.allowed;
 }
 

@@ -266,8 +266,9 @@ int broker_new(struct broker **ret, const struct broker_options *options)
 		r = quota_new(&broker->quota);
 	if (r == 0) {
 		snprintf(broker->epoch, sizeof(broker->epoch), "%08" PRIx32, (uint32_t)random[0]);
-		broker->last_label =
-			(uint32_t)(random[0] >> 33); /* fresh ones differ between daemons */
+		broker->tag = (uint32_t)(random[0] >> 16) | 1; /* 0 means none */
+		/* Fresh ones differ between daemons. */
+		broker->last_label = (uint32_t)(random[0] >> 33);
 		broker->retry_timer = evtimer_new(options->base, on_retry, broker);
 		r = broker->retry_timer ? mailbox_init(&broker->mailbox, options->base, broker)
 					: -ENOMEM;
@@ -287,7 +288,10 @@ struct mailbox *broker_mailbox(struct broker *broker)
 
 void broker_check_stopped(struct broker *broker)
 {
-	if (broker->stopping && TAILQ_EMPTY(&broker->operations) && broker->options.stopped)
+	if (!broker->stopping || broker->stopped || !TAILQ_EMPTY(&broker->operations))
+		return;
+	broker->stopped = true;
+	if (broker->options.stopped)
 		broker->options.stopped(broker->options.userdata);
 }
 
@@ -327,6 +331,8 @@ struct broker *broker_free(struct broker *broker, bool abandon)
 
 	if (!broker)
 		return NULL;
+	broker->stopped = true;
+	mailbox_done(&broker->mailbox); /* letters may still speak of parcels */
 	while ((parcel = TAILQ_FIRST(&broker->parcels))) {
 		if (abandon && parcel->pinned)
 			unpin_abandoned(broker, parcel);
@@ -335,7 +341,6 @@ struct broker *broker_free(struct broker *broker, bool abandon)
 	}
 	if (broker->retry_timer)
 		event_free(broker->retry_timer);
-	mailbox_done(&broker->mailbox);
 	quota_free(broker->quota);
 	policy_unref(broker->policy);
 	free(broker);

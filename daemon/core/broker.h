@@ -45,6 +45,11 @@ struct broker_options {
 
 	const char *endpoint; /* for status */
 	bool emulated;        /* the RM is an emulator */
+	/*
+	 * VMs may be notified. Not on a device, where other programs stop VMs behind our back: a
+	 * notification to a VM without a channel ends the real Resource Manager.
+	 */
+	bool may_notify;
 	struct memory_abilities abilities;
 	uint64_t left_over_entries, left_over_pages;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Share and Lend: decide → charge → pin → charge the list → describe → offered.
+ * Share and Lend: decide → charge → pin → charge the list → describe → announce.
  */
 
 #include <errno.h>
@@ -137,6 +137,7 @@ static struct parcel *build(
 	parcel->verb = request->verb;
 	parcel->mem_type = request->mem_type;
 	parcel->label = request->label_given ? request->label : fresh_label(broker);
+	parcel->tag = broker->tag;
 	parcel->lifetime = request->lifetime;
 	parcel->sanitize = request->sanitize;
 	parcel->sanitize_back = policy_rule_sanitize(rule) && request->mem_type == GHRM_MEM_NORMAL;
@@ -410,6 +411,7 @@ static const struct step create_steps[] = {
 	{ begin_pin, step_unpin },
 	{ begin_charge_regions, NULL }, /* the charge is one, given back by undo_charge */
 	{ begin_describe, undo_describe },
+	{ step_notify, NULL },
 };
 
 static const struct plan create_plan = {
@@ -430,6 +432,11 @@ void broker_create(struct broker *broker, struct request *request)
 		request->verb == VERB_SHARE ? POLICY_SHARE : POLICY_LEND);
 	if (!rule)
 		goto refused;
+	if (request->notify && !broker->options.may_notify) {
+		fail_parameter(request, "notify",
+			"other programs manage VMs on this link, so none is notified through it");
+		goto refused;
+	}
 	if (!broker->link_up) {
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE,
 			"the link to the Resource Manager (%s) is closed",

@@ -45,6 +45,7 @@ struct operation {
 	struct rm_job rm;
 	bool rm_submitted;
 	struct memory_job memory;
+	size_t asked;             /* notify: grantees whose state has been asked */
 	enum parcel_state before; /* reclaim: what the parcel was */
 	char *fault;              /* what a failed roll-back adds to the error */
 };
@@ -63,7 +64,10 @@ struct broker {
 	char epoch[17];
 	uint64_t last_number;
 	uint32_t last_label;
-	bool link_up, stopping;
+	uint32_t tag; /* of what we announce, so that our parcels can be told */
+	bool link_up;
+	bool stopping;             /* no more requests are taken, what can be reclaimed is */
+	bool stopped;              /* and that is done: nothing is begun any more */
 	struct event *retry_timer; /* for parcels that nobody owns but a VM holds */
 	unsigned retry_round;
 	uint64_t started_usec;
@@ -89,6 +93,7 @@ struct operation *operation_of_rm_letter(struct letter *letter);
 void operation_submit_rm(struct operation *operation, void (*deliver)(struct letter *, void *));
 void operation_submit_memory(struct operation *operation, void (*deliver)(struct letter *, void *));
 enum progress step_unpin(struct operation *operation);
+enum progress step_notify(struct operation *operation); /* notify.c */
 
 /* ---- answers ---- */
 

@@ -10,5 +10,6 @@ libcore_la_SOURCES = \
 	daemon/core/operation.c \
 	daemon/core/access.c \
 	daemon/core/create.c \
+	daemon/core/notify.c \
 	daemon/core/reclaim.c \
 	daemon/core/query.c

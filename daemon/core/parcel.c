@@ -89,6 +89,7 @@ struct parcel *parcel_free(struct parcel *parcel)
 	free(parcel->id);
 	free(parcel->acl);
 	free(parcel->accepted);
+	free(parcel->running);
 	free(parcel->unit);
 	free(parcel->reason);
 	free(parcel);

@@ -35,9 +35,12 @@ struct parcel {
 	enum verb verb;
 	uint8_t mem_type;
 	uint32_t label;
+	uint32_t tag;               /* mem_info_tag of its announcements */
 	struct ghrm_acl_entry *acl; /* as sent: the grantees, then the host for a SHARE */
 	bool *accepted;             /* one for each entry of acl */
 	size_t n_acl, n_grants;
+	uint16_t *running; /* the grantees that it was announced to */
+	size_t n_running;
 	enum policy_lifetime lifetime;
 	bool sanitize;      /* asked for by the client: when the parcel is made */
 	bool sanitize_back; /* asked for by the rule: when it is reclaimed */

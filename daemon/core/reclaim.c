@@ -144,12 +144,13 @@ static const struct plan dissolve_plan = {
 
 void broker_dissolve(struct broker *broker, struct parcel *parcel)
 {
-	operation_start(broker, &dissolve_plan, NULL, NULL, parcel);
+	if (!broker->stopped)
+		operation_start(broker, &dissolve_plan, NULL, NULL, parcel);
 }
 
 void parcel_take_back(struct broker *broker, struct parcel *parcel)
 {
-	if (parcel->operation || !parcel->handle_known)
+	if (broker->stopped || parcel->operation || !parcel->handle_known)
 		return;
 	operation_start(broker, &reclaim_plan, NULL, NULL, parcel);
 }

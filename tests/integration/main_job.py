@@ -170,6 +170,23 @@ class MainJob(unittest.TestCase):
         self.assertEqual(self.emulator.parcels(), [])
         guest.close()
 
+    def test_what_a_vm_holds_stays_pinned_when_the_daemon_stops(self):
+        before = t.settled_pins()
+        self.place.emulator.stop()
+        self.emulator = self.place.emulator = t.Emulator(self.place.folder, '--auto-accept')
+        self.daemon.stop()
+        self.daemon.start()
+        with self.daemon.connect() as link:
+            parcel = link.call('Lend', t.lend(4 << 20, notify=True))['parcel']
+            t.wait_for(lambda: link.list()[0]['holders'][0]['accepted'], what='the guest to accept')
+            self.assertEqual(link.list()[0]['state'], 'held')
+            self.assertEqual(link.error('Reclaim', {'handle': parcel['handle']}).short, 'ParcelInUse')
+            self.assertEqual(self.daemon.stop(), 0)
+        self.assertEqual(len(self.daemon.holder_pids()), 1)
+        t.wait_for_pins(before + (4 << 20) // t.PAGE)
+        self.daemon.kill_holder()
+        t.wait_for_pins(before)
+
     def request(self, guest, msg_id, payload):
         """One request of a guest on its own link; it must be answered OK."""
         guest.send(t.struct.pack('<BBHI', 0x21, 1, 9, msg_id) + payload)

@@ -29,6 +29,7 @@ NEVER = {'tools': ['daemon', 'daemon/core', 'daemon/varlink', 'daemon/memory', '
          'daemon/holder': ['lib/ghrm', 'lib/emulator', 'lib/ghmem', 'policy']}
 # The Varlink server serves any interface: only the face knows the broker.
 SERVER_ONLY = {'server', 'connection', 'input', 'output', 'call', 'service', 'peer', 'internal'}
+GENERATED = ('daemon/varlink/idl.h',)
 SOURCES = ('.c', '.h')
 TEXTS = SOURCES + ('.py', '.sh', '.mk', '.am', '.ac')
 
@@ -52,8 +53,8 @@ def files():
 
 def target_of(include, path):
     """The room that an include leads to; None for the system's."""
-    if include == 'daemon/varlink/idl.h':  # generated
-        return 'daemon/varlink'
+    if include in GENERATED:
+        return room_of(include)
     for base in ('lib/', ''):
         if os.path.exists(os.path.join(SOURCE, base + include)):
             return room_of(base + include)
@@ -94,7 +95,7 @@ def check_format(paths):
 def main():
     faults, formatted, seen = [], [], 0
     for path in sorted(files()):
-        if not path.endswith(TEXTS) or path.startswith(('m4/', 'configure')) or path == 'aclocal.m4':
+        if not path.endswith(TEXTS) or path in GENERATED or path.startswith(('m4/', 'configure', 'aclocal')):
             continue
         with open(os.path.join(SOURCE, path), encoding='utf-8') as stream:
             text = stream.read()

@@ -99,6 +99,7 @@ void bench_init(struct bench *bench, const char *policy_text)
 					 .stopped = double_stopped,
 					 .userdata = bench,
 					 .endpoint = "double",
+					 .may_notify = true,
 				 }),
 		0);
 }

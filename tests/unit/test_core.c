@@ -490,6 +490,70 @@ START_TEST(late_append_never_frees_what_the_manager_still_has)
 }
 END_TEST
 
+/* ---- announcing ---- */
+
+START_TEST(only_grantees_that_run_are_notified)
+{
+	static const uint16_t vmids[] = { 0x80, 0x81, 0x82 };
+	struct client *alice = bench_client(&bench, ALICE);
+	struct request *request = bench_lend(alice), *answer;
+
+	free(request->grants);
+	request->grants = calloc(3, sizeof(*request->grants));
+	for (size_t i = 0; i < 3; i++)
+		request->grants[i] = (struct ghrm_acl_entry){ vmids[i], GHRM_RIGHT_R };
+	request->n_grants = 3;
+	request->notify = true;
+	bench_post(&bench, request);
+	bench_pin(&bench, 1);
+	bench_rm_created(&bench, 9);
+	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_VM_STATE);
+	bench.rm[0]->value = GHRM_VM_STATUS_EXITED;
+	bench_rm(&bench, RM_DONE, 0);
+	ck_assert_uint_eq(bench.rm[0]->vmid, 0x81);
+	bench.rm[0]->value = GHRM_VM_STATUS_RUNNING;
+	bench_rm(&bench, RM_DONE, 0);
+	bench_rm(&bench, RM_REFUSED, GHRM_NORESOURCE); /* no such VM */
+	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_NOTIFY);
+	ck_assert_int_eq(bench.rm[0]->notify_flags, GHRM_NOTIFY_SHARED);
+	ck_assert_uint_eq(bench.rm[0]->handle, 9);
+	ck_assert_uint_eq(bench.rm[0]->n_targets, 1);
+	ck_assert_uint_eq(bench.rm[0]->targets[0], 0x81);
+	ck_assert_uint_ne(bench.rm[0]->tag, 0);
+	bench_rm(&bench, RM_DONE, 0);
+	answer = bench_answer(&bench);
+	ck_assert_int_eq(answer->reply.outcome, OUTCOME_OK);
+	request_free(answer);
+	bench_close(&bench, alice);
+	bench_rm(&bench, RM_DONE, 0);
+	bench_unpin(&bench);
+	bench_done(&bench);
+}
+END_TEST
+
+START_TEST(refused_announcement_takes_the_parcel_back)
+{
+	struct client *alice = bench_client(&bench, ALICE);
+	struct request *request = bench_lend(alice), *answer;
+
+	request->notify = true;
+	bench_post(&bench, request);
+	bench_pin(&bench, 1);
+	bench_rm_created(&bench, 9);
+	bench.rm[0]->value = GHRM_VM_STATUS_RUNNING;
+	bench_rm(&bench, RM_DONE, 0);
+	bench_rm(&bench, RM_REFUSED, GHRM_VMID_INVALID);
+	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
+	bench_rm(&bench, RM_DONE, 0);
+	bench_unpin(&bench);
+	answer = bench_answer(&bench);
+	ck_assert_int_eq(answer->reply.outcome, OUTCOME_MANAGER_ERROR);
+	request_free(answer);
+	bench_close(&bench, alice);
+	bench_done(&bench);
+}
+END_TEST
+
 /* ---- deaths ---- */
 
 START_TEST(client_that_dies_while_pages_are_pinned_leaves_nothing)
@@ -590,6 +654,22 @@ START_TEST(stop_takes_everything_back_first)
 }
 END_TEST
 
+START_TEST(what_a_vm_holds_at_the_stop_is_left_alone_afterwards)
+{
+	struct client *alice = bench_client(&bench, ALICE);
+
+	bench_lend_whole(&bench, alice, 1);
+	broker_stop(bench.broker);
+	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INUSE);
+	ck_assert(bench.stopped);
+	bench_close(&bench, alice);
+	bench_notification(&bench, GHRM_NOTIF_MEM_RELEASED, 1, 0x80);
+	ck_assert_uint_eq(bench.n_rm, 0);
+	ck_assert_int_eq(bench.pins, 1);
+	bench_abandon(&bench);
+}
+END_TEST
+
 START_TEST(lost_link_refuses_new_memory_and_keeps_the_old)
 {
 	struct client *alice = bench_client(&bench, ALICE);
@@ -631,11 +711,14 @@ int main(void)
 	tcase_add_test(tcase, unanswered_reclaim_is_asked_again_behind_the_barrier);
 	tcase_add_test(tcase, unanswered_reclaim_that_is_answered_late_gives_the_pages_back);
 	tcase_add_test(tcase, late_append_never_frees_what_the_manager_still_has);
+	tcase_add_test(tcase, only_grantees_that_run_are_notified);
+	tcase_add_test(tcase, refused_announcement_takes_the_parcel_back);
 	tcase_add_test(tcase, client_that_dies_while_pages_are_pinned_leaves_nothing);
 	tcase_add_test(tcase, client_that_dies_while_the_manager_works_is_rolled_back);
 	tcase_add_test(tcase, held_parcel_of_a_dead_client_stays_pinned_and_listed_until_released);
 	tcase_add_test(tcase, reclaim_while_held_names_the_holder);
 	tcase_add_test(tcase, stop_takes_everything_back_first);
+	tcase_add_test(tcase, what_a_vm_holds_at_the_stop_is_left_alone_afterwards);
 	tcase_add_test(tcase, lost_link_refuses_new_memory_and_keeps_the_old);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
