@@ -81,7 +81,6 @@ struct accept_args {
 	struct ghrm_region named[64];
 	int place[64];
 	int n;
-	bool wrong_size;
 };
 
 bool model_is_io(const struct m_parcel *parcel);
