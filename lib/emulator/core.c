@@ -191,6 +191,8 @@ bool emulator_set_state(struct emulator *emulator, uint16_t vmid, unsigned state
 	if (!vm || state > GHRM_VM_STATUS_RESET)
 		return false;
 	vm->status = (enum ghrm_vm_status)state;
+	if (vm->status == GHRM_VM_STATUS_READY || vm->status == GHRM_VM_STATUS_RUNNING)
+		vm->linked = true;
 	return true;
 }
 

@@ -39,6 +39,8 @@ struct emulator_ops {
 	bool (*refuse)(void *userdata, uint16_t vmid, uint32_t msg_id, uint32_t *ret_error);
 	/* Before a reply is sent: true when the operation keeps it (emulator_send_reply()) or drops it. */
 	bool (*withhold)(void *userdata, uint16_t vmid, const struct ghrm_message *reply);
+	/* The VM is being reset: what it was about to do is void. */
+	void (*vm_reset)(void *userdata, uint16_t vmid);
 	/* The VM does not exist any more. */
 	void (*vm_gone)(void *userdata, uint16_t vmid);
 	/* Something for the log, one line. */
@@ -97,7 +99,7 @@ void emulator_send_reply(
  */
 size_t emulator_reset_borrower(struct emulator *emulator, uint16_t vmid);
 
-/* Sets a VM's state; false for an unknown VM. */
+/* Sets a VM's state, READY and RUNNING with message queues; false for an unknown VM or state. */
 bool emulator_set_state(struct emulator *emulator, uint16_t vmid, unsigned state);
 
 struct emulator_stat {

@@ -291,6 +291,8 @@ bool lifecycle_step(struct emulator *emulator, struct vm *vm)
 		vm->linked = false;
 		vm->reassembly.active = false;
 		link_discard(&vm->link);
+		if (emulator->ops.vm_reset)
+			emulator->ops.vm_reset(emulator->userdata, vm->vmid);
 		vm->reset = RESET_PARCELS;
 		return true;
 	case RESET_PARCELS:

@@ -49,6 +49,11 @@ static void ops_message(void *userdata _unused_, enum emulator_event event, uint
 	trace_message(stderr, event, vmid, message);
 }
 
+static void ops_vm_reset(void *userdata, uint16_t vmid)
+{
+	guest_forget(userdata, vmid);
+}
+
 static void ops_vm_gone(void *userdata, uint16_t vmid)
 {
 	struct server *server = userdata;
@@ -74,6 +79,7 @@ static int server_power_on(struct server *server)
 		.message = server->options.trace ? ops_message : NULL,
 		.refuse = faults_refuse,
 		.withhold = faults_withhold,
+		.vm_reset = ops_vm_reset,
 		.vm_gone = ops_vm_gone,
 		.log = server->options.quiet ? NULL : ops_log };
 

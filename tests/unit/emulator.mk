@@ -16,5 +16,6 @@ test_emulator_machine_SOURCES = tests/unit/test_emulator_machine.c
 test_emulator_machine_LDADD = libemulator.la $(CHECK_LIBS)
 test_emulator_server_SOURCES = tests/unit/test_emulator_server.c
 test_emulator_server_LDADD = libemulator.la $(CHECK_LIBS)
-test_emulator_model_SOURCES = tests/unit/test_emulator_model.c tests/unit/emulator_bench.h
+test_emulator_model_SOURCES = tests/unit/test_emulator_model.c \
+	tests/unit/emulator_model.h tests/unit/emulator_model.c tests/unit/emulator_bench.h
 test_emulator_model_LDADD = libemulator.la $(CHECK_LIBS)
