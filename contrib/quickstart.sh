@@ -244,9 +244,10 @@ run_tests() {
 	passed=$((passed + $(sed -n 's/^# PASS: *//p' "$log" | tail -n 1)))
 	skipped=$((skipped + $(sed -n 's/^# SKIP: *//p' "$log" | tail -n 1)))
 	failed=$((failed + $(awk '/^# (FAIL|ERROR|XPASS):/ { n += $3 } END { print n + 0 }' "$log")))
-	if [ -f test-suite.log ] && ! grep -q '^# FAIL: *0$' "$log"; then
-		tail -n 300 test-suite.log
-	fi
+	for test in $(sed -nE 's/^(FAIL|ERROR): //p' "$log"); do
+		echo "---- $test"
+		tail -n 60 "${test%.py}.log" 2>/dev/null || tail -n 60 "${test%.sh}.log" || :
+	done
 	rm -f "$log"
 }
 
@@ -268,8 +269,8 @@ check_flavour() {
 
 check() {
 	need $packages_build $packages_check
-	GHMEM_CONFORMANCE=${GHMEM_CONFORMANCE:-$PWD/../shared/conformance}
-	export GHMEM_CONFORMANCE
+	CONFORMANCE_DIR=${CONFORMANCE_DIR:-$PWD/../shared/conformance}
+	export CONFORMANCE_DIR
 	say "Building"
 	build --enable-werror
 	run_tests plain env

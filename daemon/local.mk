@@ -12,6 +12,7 @@ daemon/varlink/idl.h: daemon/varlink/org.ghmem.Broker.varlink
 		$(SED) -e 's/\\/\\\\/g; s/"/\\"/g; s/^/	"/; s/$$/\\n"/' $<; \
 		echo '	;'; } > $@.tmp && mv $@.tmp $@
 BUILT_SOURCES += daemon/varlink/idl.h
+daemon/varlink/face.lo: daemon/varlink/idl.h
 CLEANFILES += daemon/varlink/idl.h
 varlinkdir = $(datadir)/varlink
 dist_varlink_DATA = daemon/varlink/org.ghmem.Broker.varlink

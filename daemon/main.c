@@ -34,8 +34,9 @@ struct daemon {
 	struct lane *lane;
 	struct broker *broker;
 	struct face *face;
-	bool socket_made;
+	struct stat socket;
 	bool rm_is_built_in;
+	bool stopping;       /* a signal has asked for the end */
 	struct rm_job hello; /* VM_GET_VMID: is anybody there, and are we VM 3? */
 };
 
@@ -89,15 +90,20 @@ static void on_signal(evutil_socket_t number, short what _unused_, void *userdat
 	_cleanup_free_ char *error = NULL;
 	struct daemon *daemon = userdata;
 
-	if (number == SIGHUP) {
+	if (daemon->stopping)
+		return;
+	if (number == SIGHUP && daemon->face) {
 		sd_notify(0, "RELOADING=1");
-		if (broker_reload(daemon->broker, &error) < 0)
-			log_err("the old policy stays in force: %s",
-				error ? error : "out of memory");
+		broker_reload(daemon->broker, &error);
 		sd_notify(0, "READY=1");
 		return;
 	}
+	if (number == SIGHUP)
+		return; /* the policy has just been read */
+	daemon->stopping = true;
 	sd_notify(0, "STOPPING=1");
+	if (!daemon->face)
+		return; /* still starting: greet_manager looks at it */
 	log_notice("stopping: taking memory back");
 	face_stop_listening(daemon->face);
 	broker_stop(daemon->broker);
@@ -121,14 +127,11 @@ static int watch_signals(struct daemon *daemon)
 static int start_policy(struct daemon *daemon)
 {
 	_cleanup_free_ char *error = NULL;
-	char *line, *rest;
 	int r = startup_policy(&daemon->options, &daemon->policy, &error);
 
 	if (r == 0)
 		return 0;
-	rest = error;
-	while ((line = strsep(&rest, "\n")))
-		log_err("%s", line);
+	log_lines(LOG_ERR, error ? error : strerror(-r));
 	log_err("the policy is faulty, so nothing is served; `ghmemctl policy verify` checks it");
 	return r;
 }
@@ -206,9 +209,11 @@ static int greet_manager(struct daemon *daemon)
 	hello->kind = RM_JOB_HELLO;
 	hello->urgent = true;
 	lane_submit(daemon->lane, hello);
-	while (hello->cookie == 0)
+	while (hello->cookie == 0 && !daemon->stopping)
 		if (event_base_loop(daemon->base, EVLOOP_ONCE) < 0)
 			return -EIO;
+	if (daemon->stopping)
+		return -ECANCELED;
 	if (hello->outcome == RM_DONE && hello->value == GHRM_VMID_HOST)
 		return 0;
 	if (hello->outcome == RM_DONE)
@@ -229,6 +234,8 @@ static int start_lane(struct daemon *daemon, struct link *link)
 		});
 
 	if (r < 0) {
+		log_err("%s cannot be used as a link to the Resource Manager: %s",
+			daemon->options.rm, strerror(-r));
 		link_free(link);
 		return r;
 	}
@@ -238,7 +245,7 @@ static int start_lane(struct daemon *daemon, struct link *link)
 static int start_face(struct daemon *daemon)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	_cleanup_close_ int fd = startup_listen(daemon->options.varlink, &daemon->socket_made);
+	_cleanup_close_ int fd = startup_listen(daemon->options.varlink, &daemon->socket);
 	int r;
 
 	if (fd < 0)
@@ -308,8 +315,7 @@ static int start(struct daemon *daemon)
 static void finish(struct daemon *daemon)
 {
 	face_free(daemon->face);
-	if (daemon->socket_made)
-		unlink(daemon->options.varlink);
+	startup_unlisten(daemon->options.varlink, &daemon->socket);
 	lane_free(daemon->lane); /* ends the built-in emulator, and with it every claim on memory */
 	broker_free(daemon->broker, daemon->rm_is_built_in);
 	memory_free(daemon->memory);
@@ -327,19 +333,26 @@ static void finish(struct daemon *daemon)
 int main(int argc, char **argv)
 {
 	struct daemon daemon = { .lock_fd = -1 };
-	int r = EXIT_FAILURE;
+	int r = EXIT_FAILURE, started;
 
 	switch (options_parse(argc, argv, CONFIG_FILE, &daemon.options)) {
 	case OPTIONS_RUN: break;
 	case OPTIONS_EXIT: options_done(&daemon.options); return EXIT_SUCCESS;
 	case OPTIONS_USAGE: options_done(&daemon.options); return 2;
+	case OPTIONS_FAILED: options_done(&daemon.options); return EXIT_FAILURE;
 	}
 	log_open("ghmemd", daemon.options.log_level);
 	evthread_use_pthreads();
-	if (start(&daemon) == 0) {
+	started = start(&daemon);
+	if (started == 0) {
 		event_base_dispatch(daemon.base);
 		log_notice("stopped");
 		r = EXIT_SUCCESS;
+	} else if (started == -ECANCELED) {
+		log_notice("stopped before it had started");
+		r = EXIT_SUCCESS;
+	} else {
+		log_err("not started: %s", strerror(-started));
 	}
 	finish(&daemon);
 	return r;

@@ -205,12 +205,19 @@ enum options_outcome options_parse(
 	int c, index;
 
 	*ret = (struct options){};
-	if (!set_defaults(ret) || !read_config(ret, config_file))
-		return OPTIONS_USAGE;
 	while ((c = getopt_long(argc, argv, "h", known, &index)) >= 0) {
 		switch (c) {
 		case 'h': fputs(help, stdout); return OPTIONS_EXIT;
 		case 'v': printf("ghmemd %s\n", VERSION); return OPTIONS_EXIT;
+		case '?': fputs("Try ghmemd --help.\n", stderr); return OPTIONS_USAGE;
+		default: break;
+		}
+	}
+	if (!set_defaults(ret) || !read_config(ret, config_file))
+		return OPTIONS_FAILED;
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", known, &index)) >= 0) {
+		switch (c) {
 		case 'p':
 			if (!own_policy_dirs)
 				clear_policy_dirs(ret); /* the command line wins over the file */
@@ -221,7 +228,7 @@ enum options_outcome options_parse(
 			if (!set_option(ret, known[index].name, optarg, where))
 				return OPTIONS_USAGE;
 			break;
-		default: fputs("Try ghmemd --help.\n", stderr); return OPTIONS_USAGE;
+		default: break; /* done above */
 		}
 	}
 	if (optind < argc) {

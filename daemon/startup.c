@@ -138,14 +138,46 @@ static int socket_from_systemd(void)
 	return fd;
 }
 
-int startup_listen(const char *path, bool *ret_path_made)
+/* Removes a dead daemon's socket, and nothing else: who is alive keeps its own. */
+static int clear_path(const char *path, const struct sockaddr_un *address)
+{
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode)) {
+		log_err("%s is in the way: it is no socket", path);
+		return -EEXIST;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+		errno != ECONNREFUSED) {
+		log_err("another program listens on %s", path);
+		return -EADDRINUSE;
+	}
+	return unlink(path) < 0 ? -errno : 0;
+}
+
+void startup_unlisten(const char *path, const struct stat *made)
+{
+	struct stat st;
+
+	if (made->st_ino != 0 && lstat(path, &st) == 0 && st.st_dev == made->st_dev &&
+		st.st_ino == made->st_ino)
+		unlink(path);
+}
+
+int startup_listen(const char *path, struct stat *ret_made)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = socket_from_systemd();
 	mode_t mask;
 	int r;
 
-	*ret_path_made = false;
+	*ret_made = (struct stat){};
 	if (fd >= 0)
 		return TAKE_FD(fd);
 	if (strlen(path) >= sizeof(address.sun_path)) {
@@ -157,8 +189,9 @@ int startup_listen(const char *path, bool *ret_path_made)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	/* The state directory is locked, so a socket that lies here is a dead daemon's. */
-	unlink(path);
+	r = clear_path(path, &address);
+	if (r < 0)
+		return r;
 	mask = umask(0111);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
 	umask(mask);
@@ -168,6 +201,7 @@ int startup_listen(const char *path, bool *ret_path_made)
 		log_err("cannot listen on %s: %s", path, strerror(-r));
 		return r;
 	}
-	*ret_path_made = true;
+	if (lstat(path, ret_made) < 0)
+		return -errno;
 	return TAKE_FD(fd);
 }

@@ -6,6 +6,8 @@
  * a listening socket, its own place. Each function prints one clear line when it fails.
  */
 
+#include <sys/stat.h>
+
 #include "daemon/options.h"
 #include "policy/policy.h"
 
@@ -23,10 +25,14 @@ int startup_lock(const char *state_dir);
 int startup_policy(const struct options *options, struct policy **ret, char **ret_error);
 
 /*
- * The socket that systemd passes as "varlink", or a new one at path, mode 0666. *ret_path_made: it
- * must be unlinked at the end. Returns the descriptor or -errno.
+ * The socket that systemd passes as "varlink", or a new one at path, mode 0666, in place of a dead
+ * daemon's. *ret_made tells the new one apart from what may lie there later. Returns the descriptor
+ * or -errno.
  */
-int startup_listen(const char *path, bool *ret_path_made);
+int startup_listen(const char *path, struct stat *ret_made);
+
+/* Unlinks the socket that startup_listen made, if it still lies there. */
+void startup_unlisten(const char *path, const struct stat *made);
 
 /* Path of a program that stands beside this one. Returns 0 or -errno; *ret is the caller's. */
 int startup_sibling(const char *name, char **ret);

@@ -19,7 +19,7 @@ static const char *message_id(const char *what)
 	switch (what[0]) {
 	case 'g': return MESSAGE_ID_GRANTED;
 	case 'f': return MESSAGE_ID_FAILED;
-	default: return strcmp(what, "reclaimed") == 0 ? MESSAGE_ID_BACK : MESSAGE_ID_REFUSED;
+	default: return strcmp(what, "done") == 0 ? MESSAGE_ID_BACK : MESSAGE_ID_REFUSED;
 	}
 }
 
@@ -35,8 +35,8 @@ void broker_audit(const struct client *client, const char *operation, const stru
 	if (parcel && parcel->handle_known)
 		snprintf(handle, sizeof(handle), "%" PRIu32, parcel->handle);
 	for (size_t i = 0; parcel && i < parcel->n_grants && used < sizeof(vms) - 8; i++)
-		used += (size_t)snprintf(
-			vms + used, sizeof(vms) - used, "%s%u", i ? "," : "", parcel->acl[i].vmid);
+		used += (size_t)snprintf(vms + used, sizeof(vms) - used, "%s0x%x", i ? "," : "",
+			parcel->acl[i].vmid);
 	if (parcel)
 		util_format_bytes(parcel->bytes, size, sizeof(size));
 
@@ -52,6 +52,36 @@ void broker_audit(const struct client *client, const char *operation, const stru
 
 	log_event(LOG_INFO, message_id(what), fields, ARRAY_SIZE(fields), "%s%s%s %s", operation,
 		*size ? " of " : "", size, what);
+}
+
+static const char *verb_name(enum verb verb)
+{
+	switch (verb) {
+	case VERB_SHARE: return "share";
+	case VERB_LEND: return "lend";
+	case VERB_RECLAIM: return "reclaim";
+	case VERB_DESCRIBE: return "describe";
+	case VERB_LIST: return "list";
+	case VERB_STATUS: return "status";
+	case VERB_CHECK: return "check";
+	case VERB_RELOAD: return "reload";
+	}
+	return "";
+}
+
+void broker_audit_failure(const struct request *request, const struct parcel *parcel)
+{
+	const struct reply *reply = &request->reply;
+	const char *rm_error =
+		reply->outcome == OUTCOME_MANAGER_ERROR ? ghrm_error_name(reply->code) : NULL;
+	char what[128];
+
+	if (reply->outcome == OUTCOME_OK || reply->outcome == OUTCOME_POLICY_DENIED)
+		return;
+	snprintf(what, sizeof(what), "failed: %s, %s", outcome_name(reply->outcome),
+		reply->reason ? reply->reason : "");
+	broker_audit(request->client, verb_name(request->verb), parcel,
+		parcel ? policy_rule_name(parcel->rule) : NULL, rm_error, what);
 }
 
 struct policy_request broker_policy_request(

@@ -151,14 +151,33 @@ static void on_notification(struct broker *broker, const struct rm_event *event)
 		if (!ghrm_decode_participant(event->payload, event->size, &participant))
 			return;
 		parcel = broker_find(broker, participant.handle);
-		if (!parcel)
-			return; /* another program's */
+		if (!parcel) { /* another program's, or one whose handle is still to come */
+			struct early *early =
+				&broker->early[broker->n_early++ % ARRAY_SIZE(broker->early)];
+
+			*early = (struct early){ event->msg_id, participant };
+			return;
+		}
 		parcel_note_holder(
 			parcel, participant.vmid, event->msg_id == GHRM_NOTIF_MEM_ACCEPTED);
 		if (event->msg_id == GHRM_NOTIF_MEM_RELEASED && parcel->wanted_back)
 			parcel_take_back(broker, parcel);
 		return;
 	default: return;
+	}
+}
+
+void broker_replay_early(struct broker *broker, struct parcel *parcel)
+{
+	size_t n = ARRAY_SIZE(broker->early);
+	size_t first = broker->n_early > n ? broker->n_early - n : 0;
+
+	for (size_t i = first; i < broker->n_early; i++) {
+		const struct early *early = &broker->early[i % n];
+
+		if (early->participant.handle == parcel->handle)
+			parcel_note_holder(parcel, early->participant.vmid,
+				early->msg_id == GHRM_NOTIF_MEM_ACCEPTED);
 	}
 }
 
@@ -238,8 +257,11 @@ int broker_reload(struct broker *broker, char **ret_error)
 	if (!broker->options.reload)
 		return -EOPNOTSUPP;
 	r = broker->options.reload(broker->options.userdata, &policy, ret_error);
-	if (r < 0)
+	if (r < 0) {
+		log_lines(LOG_ERR, *ret_error ? *ret_error : strerror(-r));
+		log_err("the old policy stays in force");
 		return r;
+	}
 	policy_unref(broker->policy);
 	broker->policy = policy;
 	log_notice("policy read again: %zu rules in %zu files", policy_n_rules(policy),

@@ -183,8 +183,6 @@ static enum progress charge(
 	request->reply.limit = strdup(refusal.name);
 	request->reply.used = refusal.used;
 	request->reply.maximum = refusal.maximum;
-	broker_audit(request->client, verb_name(parcel->verb), parcel,
-		policy_rule_name(parcel->rule), NULL, "refused: limit reached");
 	return STEP_FAILED;
 }
 
@@ -238,6 +236,7 @@ static enum progress begin_pin(struct operation *operation)
 
 	operation->memory = (struct memory_job){
 		.kind = MEMORY_PIN,
+		.uid = operation->parcel->uid,
 		.fd = TAKE_FD(request->fd),
 		.offset = request->offset,
 		.size = request->size,
@@ -273,8 +272,7 @@ static void on_described(struct letter *letter, void *userdata _unused_)
 	parcel->handle = job->handle_known ? job->handle : 0;
 	if (job->outcome == RM_DONE) {
 		parcel_handle_event(parcel, PARCEL_DESCRIBED);
-		if (parcel_n_holding(parcel) > 0)
-			parcel_handle_event(parcel, PARCEL_ACCEPTED);
+		broker_replay_early(operation->broker, parcel);
 		operation_resume(operation, STEP_DONE);
 		return;
 	}
@@ -364,6 +362,13 @@ static enum progress undo_describe(struct operation *operation)
 	return STEP_DONE;
 }
 
+/* A step, so that a reply that cannot be made is undone like any other failure. */
+static enum progress begin_reply(struct operation *operation)
+{
+	request_reply_parcel(operation->request, operation->parcel);
+	return operation->request->reply.outcome == OUTCOME_OK ? STEP_DONE : STEP_FAILED;
+}
+
 static void finish_create(struct operation *operation, bool succeeded)
 {
 	struct broker *broker = operation->broker;
@@ -376,7 +381,6 @@ static void finish_create(struct operation *operation, bool succeeded)
 		if (!request->hidden)
 			request->reply.fd = TAKE_FD(parcel->pinned->memfd);
 		parcel->pinned->memfd = util_close(parcel->pinned->memfd);
-		request_reply_parcel(request, parcel);
 		broker_audit(operation->client, verb_name(parcel->verb), parcel,
 			policy_rule_name(parcel->rule), NULL, "granted");
 	} else {
@@ -384,10 +388,7 @@ static void finish_create(struct operation *operation, bool succeeded)
 			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "%s",
 				broker->stopping ? "the daemon is stopping"
 						 : "the client went away");
-		if (request->reply.outcome == OUTCOME_MANAGER_ERROR)
-			broker_audit(operation->client, verb_name(parcel->verb), parcel,
-				policy_rule_name(parcel->rule),
-				ghrm_error_name(request->reply.code), "failed");
+		broker_audit_failure(request, parcel);
 		if (parcel->state == PARCEL_QUARANTINED) {
 			char *reason = NULL;
 
@@ -412,6 +413,7 @@ static const struct step create_steps[] = {
 	{ begin_charge_regions, NULL }, /* the charge is one, given back by undo_charge */
 	{ begin_describe, undo_describe },
 	{ step_notify, NULL },
+	{ begin_reply, NULL },
 };
 
 static const struct plan create_plan = {
@@ -424,13 +426,15 @@ static const struct plan create_plan = {
 void broker_create(struct broker *broker, struct request *request)
 {
 	const struct policy_rule *rule;
+	enum policy_operation operation = request->verb == VERB_SHARE ? POLICY_SHARE : POLICY_LEND;
 	struct parcel *parcel;
 
-	if (!validate(request) || !measure(broker, request))
+	if (!validate(request))
 		goto refused;
-	rule = broker_decide_memory(broker, request, request->client,
-		request->verb == VERB_SHARE ? POLICY_SHARE : POLICY_LEND);
+	rule = broker_decide_memory(broker, request, request->client, operation);
 	if (!rule)
+		goto refused;
+	if (!measure(broker, request))
 		goto refused;
 	if (request->notify && !broker->options.may_notify) {
 		fail_parameter(request, "notify",
@@ -448,9 +452,18 @@ void broker_create(struct broker *broker, struct request *request)
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
 		goto refused;
 	}
-	operation_start(broker, &create_plan, request, request->client, parcel);
-	return;
+	if (parcel->made_up_base == 0) {
+		request_fail(request, OUTCOME_MEMORY_INVALID,
+			"so much memory is out that no more addresses can be made up");
+		broker_forget(broker, parcel);
+		goto refused;
+	}
+	if (operation_start(broker, &create_plan, request, request->client, parcel))
+		return;
+	request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
+	broker_forget(broker, parcel);
 
 refused:
+	broker_audit_failure(request, NULL);
 	request_finish(request);
 }

@@ -47,7 +47,6 @@ struct operation {
 	struct memory_job memory;
 	size_t asked;             /* notify: grantees whose state has been asked */
 	enum parcel_state before; /* reclaim: what the parcel was */
-	char *fault;              /* what a failed roll-back adds to the error */
 };
 
 TAILQ_HEAD(operation_list, operation);
@@ -61,6 +60,12 @@ struct broker {
 	size_t n_parcels;
 	struct operation_list operations;
 	size_t n_clients;
+	/* Notifications may come before the answer that tells the handle; the last few are kept. */
+	struct early {
+		uint32_t msg_id;
+		struct ghrm_participant participant;
+	} early[16];
+	size_t n_early; /* taken in so far; the place is n_early % 16 */
 	char epoch[17];
 	uint64_t last_number;
 	uint32_t last_label;
@@ -77,8 +82,11 @@ struct broker {
 
 /* ---- operation.c ---- */
 
-/* Runs a new operation until it waits or ends. Takes request. Out of memory: answers it so. */
-void operation_start(struct broker *broker, const struct plan *plan, struct request *request,
+/*
+ * Runs a new operation until it waits or ends; takes request. Returns false when out of memory: then
+ * nothing has happened and everything is still the caller's.
+ */
+bool operation_start(struct broker *broker, const struct plan *plan, struct request *request,
 	struct client *client, struct parcel *parcel);
 
 /* Continues after a completion. */
@@ -139,6 +147,9 @@ struct policy_request broker_policy_request(const struct request *request,
 void broker_audit(const struct client *client, const char *operation, const struct parcel *parcel,
 	const char *rule, const char *rm_error, const char *what);
 
+/* The line for a request that was not granted, if its outcome was not policy's: that is audited. */
+void broker_audit_failure(const struct request *request, const struct parcel *parcel);
+
 /* ---- create.c, reclaim.c, query.c: the verbs ---- */
 
 void broker_create(struct broker *broker, struct request *request);
@@ -154,6 +165,9 @@ void parcel_take_back(struct broker *broker, struct parcel *parcel);
 
 /* Takes a parcel out of the books: everything it had has been given back. */
 void broker_forget(struct broker *broker, struct parcel *parcel);
+
+/* Takes in what VMs said of the parcel before its handle was known here. */
+void broker_replay_early(struct broker *broker, struct parcel *parcel);
 
 struct parcel *broker_find(struct broker *broker, uint32_t handle);
 struct parcel *broker_find_number(struct broker *broker, uint64_t number);

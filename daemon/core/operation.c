@@ -17,7 +17,6 @@ static void operation_end(struct operation *operation)
 	TAILQ_REMOVE(&broker->operations, operation, entry);
 	if (client && --client->requests == 0 && client->gone)
 		client_free(client);
-	free(operation->fault);
 	free(operation);
 	broker_check_stopped(broker);
 }
@@ -62,19 +61,13 @@ static void operation_run(struct operation *operation)
 	operation_end(operation);
 }
 
-void operation_start(struct broker *broker, const struct plan *plan, struct request *request,
+bool operation_start(struct broker *broker, const struct plan *plan, struct request *request,
 	struct client *client, struct parcel *parcel)
 {
 	struct operation *operation = calloc(1, sizeof(*operation));
 
-	if (!operation) {
-		if (request) {
-			request_fail(request, OUTCOME_MANAGER_UNAVAILABLE,
-				"the daemon is out of memory");
-			request_finish(request);
-		}
-		return;
-	}
+	if (!operation)
+		return false;
 	operation->broker = broker;
 	operation->plan = plan;
 	operation->request = request;
@@ -86,6 +79,7 @@ void operation_start(struct broker *broker, const struct plan *plan, struct requ
 		parcel->operation = operation;
 	TAILQ_INSERT_TAIL(&broker->operations, operation, entry);
 	operation_run(operation);
+	return true;
 }
 
 /* The completion of a step, or of an undo: both go on in the direction they were going. */

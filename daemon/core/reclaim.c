@@ -30,8 +30,8 @@ static void note_in_use(struct parcel *parcel)
 		parcel->accepted[0] = true;
 	if (parcel->wanted_back)
 		parcel_set_reason(parcel,
-			"its owner is gone and a virtual machine still holds it; it is "
-			"tried again until the VM lets go or is reset");
+			"a virtual machine still holds it; it is taken back as soon as the VM lets "
+			"go or is reset");
 }
 
 static void note_retained(struct parcel *parcel, bool was_quarantined, const char *why)
@@ -87,15 +87,17 @@ static enum progress begin_reclaim(struct operation *operation)
 {
 	struct parcel *parcel = operation->parcel;
 	const struct request *request = operation->request;
-	bool sanitize = parcel->sanitize_back || (request && request->sanitize);
 
+	/* A wish that a later try must not forget. */
+	parcel->sanitize_back |= request && request->sanitize;
+	parcel_set_reason(parcel, NULL);
 	operation->before = parcel->state;
 	parcel_handle_event(parcel, PARCEL_RECLAIM);
 	operation->rm = (struct rm_job){
 		.kind = RM_JOB_RECLAIM,
 		.urgent = true,
 		.handle = parcel->handle,
-		.back_flags = sanitize ? GHRM_BACK_SANITIZE : 0,
+		.back_flags = parcel->sanitize_back ? GHRM_BACK_SANITIZE : 0,
 	};
 	operation_submit_rm(operation, on_reclaimed);
 	return STEP_WAIT;
@@ -108,14 +110,17 @@ static void finish_reclaim(struct operation *operation, bool succeeded)
 
 	if (succeeded) {
 		broker_audit(operation->client, "reclaim", parcel, policy_rule_name(parcel->rule),
-			NULL, "reclaimed");
+			NULL, "done");
 		quota_give_back(broker->quota, &parcel->charge);
 		broker_forget(broker, parcel);
 		broker->retry_round = 0;
 	} else if (parcel->wanted_back || parcel->state == PARCEL_QUARANTINED) {
+		/* Whoever asked has been told that it is withheld: it is ours to take back now. */
 		parcel->wanted_back = true;
 		broker_schedule_retry(broker);
 	}
+	if (!succeeded && operation->request)
+		broker_audit_failure(operation->request, parcel);
 	request_finish(operation->request);
 }
 
@@ -144,15 +149,16 @@ static const struct plan dissolve_plan = {
 
 void broker_dissolve(struct broker *broker, struct parcel *parcel)
 {
-	if (!broker->stopped)
-		operation_start(broker, &dissolve_plan, NULL, NULL, parcel);
+	if (!broker->stopped && !operation_start(broker, &dissolve_plan, NULL, NULL, parcel))
+		broker_schedule_retry(broker);
 }
 
 void parcel_take_back(struct broker *broker, struct parcel *parcel)
 {
 	if (broker->stopped || parcel->operation || !parcel->handle_known)
 		return;
-	operation_start(broker, &reclaim_plan, NULL, NULL, parcel);
+	if (!operation_start(broker, &reclaim_plan, NULL, NULL, parcel))
+		broker_schedule_retry(broker);
 }
 
 void broker_reclaim(struct broker *broker, struct request *request)
@@ -182,5 +188,8 @@ void broker_reclaim(struct broker *broker, struct request *request)
 		request_finish(request);
 		return;
 	}
-	operation_start(broker, &reclaim_plan, request, request->client, parcel);
+	if (operation_start(broker, &reclaim_plan, request, request->client, parcel))
+		return;
+	request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
+	request_finish(request);
 }

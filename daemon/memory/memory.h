@@ -38,9 +38,9 @@ enum memory_outcome {
 #define MEMORY_REASON_MAX 256
 
 /*
- * Checks a client's descriptor and numbers without blocking and without mapping anything, seals the
- * memfd against shrinking, and tells how many bytes it is about. fd -1: an allocation of size bytes.
- * The pin job checks all of it again. reason is filled unless MEMORY_OK is returned. Pure; any thread.
+ * Checks a client's descriptor and numbers as far as that goes without ever blocking, and tells how
+ * many bytes it is about. fd -1: an allocation of size bytes. The pin job checks all of it again,
+ * seals the memfd against shrinking, and takes the size for what it was said to be. reason is filled unless MEMORY_OK is returned. Pure; any thread.
  */
 enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool size_given,
 	uint64_t *ret_bytes, char reason[static MEMORY_REASON_MAX]);
@@ -63,6 +63,7 @@ struct memory_job {
 	struct letter letter;     /* the submitter sets deliver; posted back when done */
 	struct mailbox *reply_to; /* NULL: nobody waits, the worker frees the job */
 	enum memory_job_kind kind;
+	uid_t uid; /* pins of one uid never take all workers */
 
 	/* MEMORY_PIN */
 	int fd; /* the client's descriptor, owned by the job and closed by it; -1: allocate */

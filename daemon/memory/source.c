@@ -67,6 +67,7 @@ static enum memory_outcome check_kind(int fd, char *reason)
 	return MEMORY_OK;
 }
 
+/* Sealing takes a lock that a client can hold for as long as it likes: for workers only. */
 static enum memory_outcome check_seals(int fd, char *reason)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
@@ -133,8 +134,9 @@ static enum memory_outcome check_range(
 	return MEMORY_OK;
 }
 
+/* seal: make sure that the size stays; without it nothing here can block. */
 static enum memory_outcome check_client(
-	const struct memory_job *job, struct source *source, char *reason)
+	const struct memory_job *job, bool seal, struct source *source, char *reason)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	const char *kind = "page size";
@@ -154,11 +156,11 @@ static enum memory_outcome check_client(
 		kind = "memfd's huge page size";
 	}
 	outcome = check_numbers(job, page, kind, reason);
-	if (outcome == MEMORY_OK)
+	if (outcome == MEMORY_OK && seal)
 		outcome = check_seals(job->fd, reason);
 	if (outcome != MEMORY_OK)
 		return outcome;
-	/* Only now the size is one that stays. */
+	/* Only when sealed the size is one that stays. */
 	if (fstat(job->fd, &st) < 0 || st.st_size < 0)
 		return invalid(reason, "memory.fd cannot be examined: %s", strerror(errno));
 	return check_range(job, (uint64_t)st.st_size, source, reason);
@@ -195,7 +197,7 @@ enum memory_outcome source_open(const struct memory_job *job, struct source *ret
 	enum memory_outcome outcome;
 
 	*ret = (struct source){ .fd = -1 };
-	outcome = job->fd < 0 ? allocate(job, ret, reason) : check_client(job, ret, reason);
+	outcome = job->fd < 0 ? allocate(job, ret, reason) : check_client(job, true, ret, reason);
 	return outcome;
 }
 
@@ -215,7 +217,7 @@ enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool 
 		outcome = check_numbers(&job, (uint64_t)sysconf(_SC_PAGESIZE), "page size", reason);
 		source.size = size;
 	} else {
-		outcome = check_client(&job, &source, reason);
+		outcome = check_client(&job, false, &source, reason);
 	}
 	*ret_bytes = source.size;
 	return outcome;

@@ -118,10 +118,9 @@ static void exchange_expire_queued(struct exchange *exchange)
 	struct expiry expiry = { .exchange = exchange, .now = util_now_usec(), .next = UINT64_MAX };
 
 	queue_visit(&exchange->queue, exchange_expire_job, &expiry);
-	if (expiry.next != UINT64_MAX)
-		exchange_set_timer(exchange, expiry.next);
-	else
-		event_del(exchange->timer);
+	if (exchange->started_at + exchange->options.deadline_usec < expiry.next)
+		expiry.next = exchange->started_at + exchange->options.deadline_usec;
+	exchange_set_timer(exchange, expiry.next);
 }
 
 /* ---- the link's end ---- */
@@ -134,7 +133,10 @@ static void exchange_unavailable(struct rm_job *job, void *userdata)
 /* Half a request is never executed (rm-protocol.md §2.4), so its outcome is known. */
 static enum rm_outcome outcome_of_loss(const struct exchange *exchange)
 {
-	return exchange->phase == EXCHANGE_WAITING ? RM_UNKNOWN : RM_UNAVAILABLE;
+	/* Its last packet may have gone out all the same when the device said that it had not. */
+	bool whole = exchange->outbox.sent + 1 >= exchange->outbox.n;
+
+	return exchange->phase == EXCHANGE_WAITING || whole ? RM_UNKNOWN : RM_UNAVAILABLE;
 }
 
 void exchange_close(struct exchange *exchange)
@@ -432,6 +434,27 @@ static void exchange_on_writable(evutil_socket_t fd _unused_, short what _unused
 	exchange_flush(userdata);
 }
 
+/*
+ * The barrier's answer can be lost like any other. Asking who we are has no effect, so it is asked
+ * again, under a new number; the answer to either is as good, but only the last one is known.
+ */
+static void exchange_stalled_on(struct exchange *exchange)
+{
+	bool sent = exchange->outbox.sent == exchange->outbox.n;
+	uint64_t now = util_now_usec();
+
+	exchange_expire_queued(exchange);
+	if (now < exchange->started_at + exchange->options.deadline_usec)
+		return;
+	if (!sent) { /* the link is full: the old one is still on its way out */
+		exchange_set_timer(exchange, now + exchange->options.deadline_usec);
+		return;
+	}
+	exchange_send(exchange, GHRM_VM_GET_VMID, 0);
+	if (exchange->phase == EXCHANGE_STALLED)
+		exchange_expire_queued(exchange);
+}
+
 static void exchange_on_timer(evutil_socket_t fd _unused_, short what _unused_, void *userdata)
 {
 	struct exchange *exchange = userdata;
@@ -442,7 +465,7 @@ static void exchange_on_timer(evutil_socket_t fd _unused_, short what _unused_, 
 	switch (exchange->phase) {
 	case EXCHANGE_IDLE:
 	case EXCHANGE_CLOSED: return;
-	case EXCHANGE_STALLED: exchange_expire_queued(exchange); return;
+	case EXCHANGE_STALLED: exchange_stalled_on(exchange); return;
 	case EXCHANGE_SENDING:
 	case EXCHANGE_WAITING: break;
 	}

@@ -141,3 +141,13 @@ void log_line(int level, const char *format, ...)
 	emit(level, NULL, NULL, 0, format, args);
 	va_end(args);
 }
+
+void log_lines(int level, const char *text)
+{
+	while (*text) {
+		size_t n = strcspn(text, "\n");
+
+		log_line(level, "%.*s", (int)n, text);
+		text += n + (text[n] == '\n');
+	}
+}

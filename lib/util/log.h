@@ -35,6 +35,9 @@ void log_event(int level, const char *message_id, const struct log_field *fields
 
 void log_line(int level, const char *format, ...) _printf_(2, 3);
 
+/* A text of several lines, one log line each. */
+void log_lines(int level, const char *text);
+
 #define log_err(...)     log_line(LOG_ERR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
 #define log_notice(...)  log_line(LOG_NOTICE, __VA_ARGS__)
