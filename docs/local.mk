@@ -2,3 +2,4 @@
 include docs/ctl.mk
 include docs/policy.mk
 include docs/ghrm-emulator.mk
+include docs/daemon.mk
