@@ -452,7 +452,7 @@ void broker_create(struct broker *broker, struct request *request)
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");
 		goto refused;
 	}
-	if (parcel->made_up_base == 0) {
+	if (parcel->made_up_base == 0 && !broker->options.abilities.frame_numbers) {
 		request_fail(request, OUTCOME_MEMORY_INVALID,
 			"so much memory is out that no more addresses can be made up");
 		broker_forget(broker, parcel);
