@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ghrm/message.h"
 #include "tests/bench/place.h"
 #include "tests/bench/stats.h"
 
@@ -77,14 +78,16 @@ enum bulk {
 	FLOOR_PIN,
 	FLOOR_RESOLVE,
 	FLOOR_MEMORY,
+	FLOOR_BACK,
 	FLOOR_PACKETS,
 	FLOOR_BOTH,
 	BARE_LEND,
 	BARE_RECLAIM,
+	BACK_BOTH,
 	BULK_N
 };
 
-#define BULK_COMPARISONS 7
+#define BULK_COMPARISONS 8
 
 struct bulk_result {
 	uint64_t size; /* bytes */
@@ -110,12 +113,15 @@ int floor_packets_start(pid_t *ret_pid);
 int floor_packets_send(int fd, uint64_t packets);
 
 struct floor_memory {
-	double populate, pin, resolve; /* seconds; NAN: not possible here */
-	double regions;                /* NAN without frame numbers */
+	double populate, pin, resolve, back; /* seconds; NAN: not possible here */
 };
 
-/* The three steps on a fresh memfd in one process. pins, frames: what to try at all. */
-int floor_memory(uint64_t size, bool pins, bool frames, struct floor_memory *ret);
+/*
+ * The three steps on a fresh memfd in one process, and giving all back. pins: whether to pin at all.
+ * regions: room for one a page, to be filled with the joined frames; NULL: the frames are not read.
+ */
+int floor_memory(uint64_t size, bool pins, struct ghrm_region *regions, struct floor_memory *ret,
+	size_t *ret_regions);
 
 /* ---- what machine this is, and telling ---- */
 

@@ -13,9 +13,10 @@
 #include "tests/bench/speak.h"
 #include "util/util.h"
 
-#define GIB         1073741824.0
-#define BARE_REGION 0x800000000ull /* VM 3 owns what is above in the emulator's default machine */
-#define BARE_STRIDE 0x2000ull      /* neighbours do not touch */
+#define GIB 1073741824.0
+/* Far above the frames of this machine; VM 3 owns it in the emulator's default machine. */
+#define BARE_REGION (1ull << 43)
+#define BARE_STRIDE 0x2000ull /* neighbours do not touch */
 
 /* The kernel frees pinned pages in a thread of its own: not while the next candidate runs. */
 #define PAUSE_USEC_GIB 500000.0
@@ -35,10 +36,12 @@ static const struct metric metrics[BULK_N] = {
 	{ .key = "floor_pin", .text = "io_uring register" },
 	{ .key = "floor_resolve", .text = "pagemap" },
 	{ .key = "floor_memory", .text = "the three" },
+	{ .key = "floor_back", .text = "giving back" },
 	{ .key = "floor_packets", .text = "packets" },
 	{ .key = "floor_both", .text = "the three + packets" },
 	{ .key = "rm_lend", .text = "LEND and APPENDs" },
 	{ .key = "rm_reclaim", .text = "RECLAIM" },
+	{ .key = "back_both", .text = "giving back + RECLAIM" },
 };
 
 static const struct {
@@ -52,23 +55,26 @@ static const struct {
 	{ "manager", "RM / floor (b), packets", LEND_MANAGER, FLOOR_PACKETS },
 	{ "manager_bare", "RM / bare RM client", LEND_MANAGER, BARE_LEND },
 	{ "whole", "the whole call / floors (a) + (b)", LEND_WHOLE, FLOOR_BOTH },
+	{ "reclaim", "Reclaim / giving back in (a) + bare RECLAIM", LEND_RECLAIM, BACK_BOTH },
 };
 
 struct bench {
 	struct bulk_result *result;
 	struct series regions, messages, packets, bytes, floor_regions;
-	struct ghrm_region *bare; /* as many as there are pages */
+	struct ghrm_region *bare; /* as many as there are pages: those of floor (a), then made up */
 	struct reply reply;
 	struct rm_client rm;
 	int varlink_fd, packets_fd;
 	pid_t packets_pid;
-	struct lent lent; /* of this round */
+	struct lent lent; /* the last one */
+	bool warm;        /* else nothing is noted */
 };
 
 static void note(struct bench *bench, enum bulk bulk, double seconds)
 {
-	series_add(
-		&bench->result->metrics[bulk].series, seconds * GIB / (double)bench->result->size);
+	if (bench->warm)
+		series_add(&bench->result->metrics[bulk].series,
+			seconds * GIB / (double)bench->result->size);
 }
 
 static void pause_for_kernel(const struct bench *bench)
@@ -121,24 +127,38 @@ static int run_lend(struct bench *bench)
 	note(bench, LEND_REST, whole - memory - lent->manager);
 	note(bench, LEND_WHOLE, whole);
 	note(bench, LEND_RECLAIM, back);
-	series_add(&bench->regions, (double)lent->regions);
-	series_add(&bench->messages, (double)lent->messages);
+	if (bench->warm) {
+		series_add(&bench->regions, (double)lent->regions);
+		series_add(&bench->messages, (double)lent->messages);
+	}
 	bench->result->facts = (struct facts){ lent->pinned, lent->made_up };
 	return 0;
+}
+
+static void make_up(struct bench *bench, size_t from)
+{
+	for (size_t i = from; i < bench->result->size / GHRM_PAGE_SIZE; i++)
+		bench->bare[i] =
+			(struct ghrm_region){ BARE_REGION + i * BARE_STRIDE, GHRM_PAGE_SIZE };
 }
 
 static int run_memory(struct bench *bench)
 {
 	struct floor_memory floor;
-	int r = floor_memory(bench->result->size, bench->lent.pinned, !bench->lent.made_up, &floor);
+	size_t regions;
+	int r = floor_memory(bench->result->size, bench->lent.pinned,
+		bench->lent.made_up ? NULL : bench->bare, &floor, &regions);
 
 	if (r < 0)
 		return r;
+	make_up(bench, regions);
 	note(bench, FLOOR_POPULATE, floor.populate);
 	note(bench, FLOOR_PIN, floor.pin);
 	note(bench, FLOOR_RESOLVE, floor.resolve);
 	note(bench, FLOOR_MEMORY, floor.populate + floor.pin + floor.resolve);
-	series_add(&bench->floor_regions, floor.regions);
+	note(bench, FLOOR_BACK, floor.back);
+	if (bench->warm)
+		series_add(&bench->floor_regions, regions ? (double)regions : (double)NAN);
 	return 0;
 }
 
@@ -150,8 +170,10 @@ static int run_packets(struct bench *bench)
 	int r = floor_packets_send(bench->packets_fd, packets);
 
 	note(bench, FLOOR_PACKETS, stats_now() - start);
-	series_add(&bench->packets, (double)packets);
-	series_add(&bench->bytes, (double)volume.bytes);
+	if (bench->warm) {
+		series_add(&bench->packets, (double)packets);
+		series_add(&bench->bytes, (double)volume.bytes);
+	}
 	return r;
 }
 
@@ -170,10 +192,14 @@ static int run_rm(struct bench *bench)
 	return r;
 }
 
-static int run_round(struct bench *bench)
+/*
+ * Who comes first of the two that take memory changes from round to round: the second one may find
+ * pages that the first one has warmed, on a virtual machine also at the host.
+ */
+static int run_round(struct bench *bench, bool lend_first)
 {
-	static int (*const candidates[])(
-		struct bench *) = { run_lend, run_memory, run_packets, run_rm };
+	int (*const candidates[])(struct bench *) = { lend_first ? run_lend : run_memory,
+		lend_first ? run_memory : run_lend, run_packets, run_rm };
 	int r = 0;
 
 	for (size_t c = 0; r == 0 && c < ARRAY_SIZE(candidates); c++) {
@@ -196,9 +222,7 @@ static int prepare(const struct place *place, struct bench *bench)
 	bench->bare = calloc(pages, sizeof(*bench->bare));
 	if (r < 0 || !bench->bare)
 		return -ENOMEM;
-	for (size_t i = 0; i < pages; i++)
-		bench->bare[i] =
-			(struct ghrm_region){ BARE_REGION + i * BARE_STRIDE, GHRM_PAGE_SIZE };
+	make_up(bench, 0);
 	bench->packets_fd = floor_packets_start(&bench->packets_pid);
 	if (bench->packets_fd < 0)
 		return bench->packets_fd;
@@ -232,10 +256,14 @@ static void conclude(struct bench *bench)
 	result->packets = series_median(&bench->packets);
 	result->packet_bytes = series_median(&bench->bytes);
 	result->floor_regions = series_median(&bench->floor_regions);
-	for (size_t i = 0; i < result->rounds; i++)
+	for (size_t i = 0; i < result->rounds; i++) {
+		series_add(&result->metrics[BACK_BOTH].series,
+			result->metrics[FLOOR_BACK].series.values[i] +
+				result->metrics[BARE_RECLAIM].series.values[i]);
 		series_add(&result->metrics[FLOOR_BOTH].series,
 			result->metrics[FLOOR_MEMORY].series.values[i] +
 				result->metrics[FLOOR_PACKETS].series.values[i]);
+	}
 	for (size_t i = 0; i < BULK_COMPARISONS; i++)
 		result->comparisons[i] = (struct comparison){
 			.key = comparisons[i].key,
@@ -262,8 +290,11 @@ int bulk_run(const struct place *place, uint64_t size, unsigned rounds, struct b
 	}
 	if (r == 0)
 		r = prepare(place, bench);
+	if (r == 0)
+		r = run_round(bench, true);
+	bench->warm = true;
 	for (unsigned round = 0; r == 0 && round < rounds; round++)
-		r = run_round(bench);
+		r = run_round(bench, round % 2);
 	if (r == 0)
 		conclude(bench);
 	if (r == -EPROTO)

@@ -159,10 +159,12 @@ static int pin(char *map, uint64_t size, struct io_uring *ring)
 	return r;
 }
 
-/* Reads the frame numbers and counts the runs, which the daemon's list has as its regions. */
-static int resolve(int pagemap, const char *map, uint64_t size, double *ret_runs)
+/* Reads the frame numbers and joins neighbours, as the daemon does for its list. */
+static int resolve(
+	int pagemap, const char *map, uint64_t size, struct ghrm_region *regions, size_t *ret_n)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), next = 0, runs = 0;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	size_t n_regions = 0;
 	_cleanup_free_ uint64_t *entries = calloc(ENTRIES, sizeof(*entries));
 	uint64_t first = (uintptr_t)map / page, end = first + size / page;
 
@@ -180,16 +182,21 @@ static int resolve(int pagemap, const char *map, uint64_t size, double *ret_runs
 
 			if (!(entries[i] & ENTRY_PRESENT) || frame == 0)
 				return -ENODATA;
-			runs += frame != next;
-			next = frame + 1;
+			if (n_regions > 0 &&
+				regions[n_regions - 1].address + regions[n_regions - 1].size ==
+					frame * page)
+				regions[n_regions - 1].size += page;
+			else
+				regions[n_regions++] = (struct ghrm_region){ frame * page, page };
 		}
 		first += now;
 	}
-	*ret_runs = (double)runs;
+	*ret_n = n_regions;
 	return 0;
 }
 
-static int steps(char *map, uint64_t size, bool pins, int pagemap, struct floor_memory *ret)
+static int steps(char *map, uint64_t size, bool pins, int pagemap, struct ghrm_region *regions,
+	struct floor_memory *ret, size_t *ret_n)
 {
 	struct io_uring ring;
 	double start = stats_now();
@@ -206,24 +213,29 @@ static int steps(char *map, uint64_t size, bool pins, int pagemap, struct floor_
 		ret->pin = stats_now() - start;
 	}
 	start = stats_now();
-	r = pagemap >= 0 ? resolve(pagemap, map, size, &ret->regions) : 0;
+	r = pagemap >= 0 ? resolve(pagemap, map, size, regions, ret_n) : 0;
 	if (r == 0 && pagemap >= 0)
 		ret->resolve = stats_now() - start;
+	start = stats_now();
 	if (pins)
 		io_uring_queue_exit(&ring);
+	ret->back = stats_now() - start;
 	return r;
 }
 
-int floor_memory(uint64_t size, bool pins, bool frames, struct floor_memory *ret)
+int floor_memory(uint64_t size, bool pins, struct ghrm_region *regions, struct floor_memory *ret,
+	size_t *ret_regions)
 {
 	_cleanup_close_ int fd = memfd_create("ghmem-bench", MFD_CLOEXEC), pagemap = -1;
+	double start;
 	char *map;
 	int r;
 
-	*ret = (struct floor_memory){ (double)NAN, (double)NAN, (double)NAN, (double)NAN };
+	*ret = (struct floor_memory){ (double)NAN, (double)NAN, (double)NAN, 0 };
+	*ret_regions = 0;
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		return -errno;
-	if (frames) {
+	if (regions) {
 		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 		if (pagemap < 0)
 			return -errno;
@@ -231,7 +243,12 @@ int floor_memory(uint64_t size, bool pins, bool frames, struct floor_memory *ret
 	map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
-	r = steps(map, size, pins, pagemap, ret);
+	r = steps(map, size, pins, pagemap, regions, ret, ret_regions);
+	start = stats_now();
 	munmap(map, size);
+	fd = util_close(fd);
+	ret->back += stats_now() - start;
+	if (!pins)
+		ret->back = (double)NAN;
 	return r;
 }

@@ -187,8 +187,7 @@ static int write_policy(const struct place *place)
 static int start_daemon(struct place *place, const char *build)
 {
 	char program[PATH_MAX], rm[128], varlink[128], state[128], policy[128];
-	char *argv[] = { program, rm, varlink, state, policy, (char *)"--bus=none",
-		(char *)"--log-level=warning", NULL };
+	char *argv[] = { program, rm, varlink, state, policy, (char *)"--bus=none", NULL };
 	int r;
 
 	snprintf(program, sizeof(program), "%s/daemon/ghmemd", build);

@@ -113,8 +113,8 @@ static const struct row {
 } rows[] = {
 	{ "Lend, allocate", { LEND_POPULATE, LEND_PIN, LEND_RESOLVE, LEND_MEMORY, LEND_MANAGER,
 				    LEND_REST, LEND_WHOLE, LEND_RECLAIM } },
-	{ "floor (a): one process",
-		{ FLOOR_POPULATE, FLOOR_PIN, FLOOR_RESOLVE, FLOOR_MEMORY, -1, -1, -1, -1 } },
+	{ "floor (a): one process", { FLOOR_POPULATE, FLOOR_PIN, FLOOR_RESOLVE, FLOOR_MEMORY, -1,
+					    -1, -1, FLOOR_BACK } },
 	{ "floor (b): packets", { -1, -1, -1, -1, FLOOR_PACKETS, -1, -1, -1 } },
 	{ "floors (a) + (b)", { -1, -1, -1, -1, -1, -1, FLOOR_BOTH, -1 } },
 	{ "bare RM client", { -1, -1, -1, -1, BARE_LEND, -1, -1, BARE_RECLAIM } },
