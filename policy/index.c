@@ -120,6 +120,8 @@ static int file_rule(struct filings *filings, uint32_t number, const struct poli
 		r = file_vms(filings, by, id, by_vm, number, rule);
 	}
 	/* Where the unit could not be found out, deny rules about units match all the same. */
+	if (r == 0 && by == BY_GID && !rule->allow)
+		r = file_vms(filings, BY_UNKNOWN_GROUP, 0, by_vm, number, rule);
 	if (r == 0 && by == BY_UNIT && !rule->allow)
 		r = file_vms(filings, BY_UNKNOWN_UNIT, 0, by_vm, number, rule);
 	return r;

@@ -126,7 +126,7 @@ struct index_list {
 };
 
 /* What a request, or a rule, is looked up by. */
-enum index_subject { BY_NOTHING = 1, BY_UID, BY_GID, BY_UNIT, BY_UNKNOWN_UNIT };
+enum index_subject { BY_NOTHING = 1, BY_UID, BY_GID, BY_UNIT, BY_UNKNOWN_GROUP, BY_UNKNOWN_UNIT };
 
 #define INDEX_VM_ANY  0x10000u /* rules that are not filed by VMID */
 #define INDEX_VM_NONE 0x10001u /* rules that are, for requests that name no VM */

@@ -63,6 +63,8 @@ static bool match_units(const struct policy_rule *rule, const struct policy_subj
 
 static bool match_groups(const struct policy_rule *rule, const struct policy_subject *subject)
 {
+	if (subject->groups_unknown)
+		return !rule->allow;
 	for (size_t i = 0; i < subject->n_groups; i++)
 		if (id_set_contains(&rule->groups, subject->groups[i]))
 			return true;
@@ -250,6 +252,8 @@ struct policy_decision policy_decide(
 	look_under(policy, request, BY_UID, subject->uid, &best);
 	for (size_t i = 0; i < subject->n_groups; i++)
 		look_under(policy, request, BY_GID, subject->groups[i], &best);
+	if (subject->groups_unknown)
+		look_under(policy, request, BY_UNKNOWN_GROUP, 0, &best);
 	if (subject->unit_unknown)
 		look_under(policy, request, BY_UNKNOWN_UNIT, 0, &best);
 	else if (subject->unit)

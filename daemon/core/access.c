@@ -104,6 +104,8 @@ struct policy_request broker_policy_request(
 		asked.grants = request->grants;
 		asked.n_grants = request->n_grants;
 		asked.mem_type = request->mem_type;
+		asked.regions = request->regions;
+		asked.n_regions = request->n_regions;
 		asked.sources = request->sources;
 		asked.label = request->label;
 		asked.label_given = request->label_given;

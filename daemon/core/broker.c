@@ -36,6 +36,7 @@ void broker_forget(struct broker *broker, struct parcel *parcel)
 {
 	TAILQ_REMOVE(&broker->parcels, parcel, entry);
 	broker->n_parcels--;
+	slot_give_back(broker, parcel);
 	parcel_free(parcel);
 }
 
@@ -280,6 +281,7 @@ int broker_new(struct broker **ret, const struct broker_options *options)
 	broker->options = *options;
 	TAILQ_INIT(&broker->parcels);
 	TAILQ_INIT(&broker->operations);
+	TAILQ_INIT(&broker->waiting);
 	broker->link_up = true;
 	broker->started_usec = util_now_usec();
 	broker->policy = policy_ref(options->policy);

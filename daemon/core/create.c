@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Share and Lend: decide → charge → pin → charge the list → describe → announce.
+ * Share and Lend: decide → charge → wait for a slot → pin → charge the list → describe → announce.
  */
 
 #include <errno.h>
@@ -188,18 +188,6 @@ static enum progress charge(
 
 static enum progress begin_charge(struct operation *operation)
 {
-	struct broker *broker = operation->broker;
-	struct request *request = operation->request;
-
-	if (broker->n_parcels > BROKER_SLOTS) { /* this one is in the list already */
-		request_fail(request, OUTCOME_QUOTA_EXCEEDED,
-			"all %d parcels that the Resource Manager gives to one VM are in use",
-			BROKER_SLOTS);
-		request->reply.limit = strdup("manager-slots");
-		request->reply.used = broker->n_parcels - 1;
-		request->reply.maximum = BROKER_SLOTS;
-		return STEP_FAILED;
-	}
 	return charge(operation, 1, operation->parcel->bytes, 0);
 }
 
@@ -409,6 +397,7 @@ static void finish_create(struct operation *operation, bool succeeded)
 
 static const struct step create_steps[] = {
 	{ begin_charge, undo_charge },
+	{ step_slot, NULL }, /* it goes with the parcel */
 	{ begin_pin, step_unpin },
 	{ begin_charge_regions, NULL }, /* the charge is one, given back by undo_charge */
 	{ begin_describe, undo_describe },

@@ -45,8 +45,10 @@ struct operation {
 	struct rm_job rm;
 	bool rm_submitted;
 	struct memory_job memory;
-	size_t asked;             /* notify: grantees whose state has been asked */
-	enum parcel_state before; /* reclaim: what the parcel was */
+	TAILQ_ENTRY(operation) queue; /* among those that wait for a slot */
+	struct event *wait_timer;     /* not NULL: it waits */
+	size_t asked;                 /* notify: grantees whose state has been asked */
+	enum parcel_state before;     /* reclaim: what the parcel was */
 };
 
 TAILQ_HEAD(operation_list, operation);
@@ -59,6 +61,8 @@ struct broker {
 	struct parcel_list parcels;
 	size_t n_parcels;
 	struct operation_list operations;
+	struct operation_list waiting; /* for a slot, in the order of their coming */
+	size_t slots_used;
 	size_t n_clients;
 	/* Notifications may come before the answer that tells the handle; the last few are kept. */
 	struct early {
@@ -95,12 +99,19 @@ void operation_resume(struct operation *operation, enum progress progress);
 /* The client is gone: stop at the next occasion. */
 void operation_abort(struct operation *operation);
 
+/* Ends the wait for a slot, if it waits: the operation fails. */
+void slot_stop_waiting(struct operation *operation);
+
+/* The parcel's slot, if it has one, goes to who waits longest. */
+void slot_give_back(struct broker *broker, struct parcel *parcel);
+
 struct operation *operation_of_rm_letter(struct letter *letter);
 
 /* Steps that several plans use. */
 void operation_submit_rm(struct operation *operation, void (*deliver)(struct letter *, void *));
 void operation_submit_memory(struct operation *operation, void (*deliver)(struct letter *, void *));
 enum progress step_unpin(struct operation *operation);
+enum progress step_slot(struct operation *operation);   /* slot.c */
 enum progress step_notify(struct operation *operation); /* notify.c */
 
 /* ---- answers ---- */

@@ -11,5 +11,6 @@ libcore_la_SOURCES = \
 	daemon/core/access.c \
 	daemon/core/create.c \
 	daemon/core/notify.c \
+	daemon/core/slot.c \
 	daemon/core/reclaim.c \
 	daemon/core/query.c

@@ -101,6 +101,10 @@ void operation_resume(struct operation *operation, enum progress progress)
 
 void operation_abort(struct operation *operation)
 {
+	if (operation->wait_timer) {
+		slot_stop_waiting(operation);
+		return;
+	}
 	if (operation->plan->serves_client && operation->rm_submitted && !operation->undoing)
 		operation->broker->options.rm_ops->cancel(
 			operation->broker->options.rm, &operation->rm);

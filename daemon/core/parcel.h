@@ -53,6 +53,7 @@ struct parcel {
 	struct policy *policy; /* the snapshot that it was made under: keeps the rule alive */
 	const struct policy_rule *rule;
 	struct charge charge;
+	bool has_slot; /* it counts among the Resource Manager's 64 */
 
 	struct pinned *pinned;
 	uint64_t bytes;

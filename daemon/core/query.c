@@ -62,7 +62,7 @@ static void status(struct broker *broker, struct request *request)
 		.endpoint = strdup(options->endpoint),
 		.link_up = broker->link_up,
 		.emulated = options->emulated,
-		.slots_used = broker->n_parcels,
+		.slots_used = broker->slots_used,
 		.slots_maximum = BROKER_SLOTS,
 		.clients = broker->n_clients,
 		.policy_files = policy_n_files(broker->policy),
@@ -93,8 +93,9 @@ static void check(struct broker *broker, struct request *request)
 	if (request->check_uid_given && request->check_uid != request->client->uid) {
 		if (!broker_require(broker, request, request->client, POLICY_ADMIN))
 			return;
-		asked.subject =
-			(struct policy_subject){ .uid = request->check_uid, .unit_unknown = true };
+		asked.subject = (struct policy_subject){
+			.uid = request->check_uid, .groups_unknown = true, .unit_unknown = true
+		};
 	}
 	if (policy_explain(broker->policy, &asked, &decision, &request->reply.reason) < 0) {
 		request_fail(request, OUTCOME_MANAGER_UNAVAILABLE, "the daemon is out of memory");

@@ -60,6 +60,7 @@ struct request *request_free(struct request *request)
 		return NULL;
 	util_close(request->fd);
 	free(request->grants);
+	free(request->regions);
 	reply_done(&request->reply);
 	free(request);
 	return NULL;

@@ -125,6 +125,8 @@ struct request {
 	int fd;                /* the client's memfd; -1 when the broker allocates. Owned */
 	uint64_t offset, size; /* bytes; for the broker's own allocation size is all of it */
 	bool size_given;
+	struct ghrm_region *regions; /* fixed physical ranges */
+	size_t n_regions;
 	bool hidden; /* `private`: the memfd is not passed to anybody */
 	struct ghrm_acl_entry *grants;
 	size_t n_grants;
@@ -138,6 +140,7 @@ struct request {
 
 	/* Reclaim, Describe */
 	uint32_t handle;
+	uint64_t wait_usec; /* Share, Lend: how long it may queue for a free slot, microseconds */
 
 	/* where the answer goes */
 	struct mailbox *reply_to;

@@ -13,6 +13,13 @@
 /* In the tag of what a daemon with the built-in emulator keeps: no longer needed when it is dead. */
 #define EMULATOR_TAG "emulator:"
 
+struct worker {
+	pthread_t thread;
+	struct memory *memory;
+	bool pinning; /* under the memory's lock, like uid: whose */
+	uid_t uid;
+};
+
 struct memory {
 	struct pinner pinner; /* constant while the workers run */
 	struct memory_abilities abilities;
@@ -22,34 +29,69 @@ struct memory {
 	struct memory_job *head, **tail; /* under lock */
 	bool stopping;                   /* under lock */
 
-	pthread_t *threads;
-	unsigned n_threads;
+	struct worker *workers;
+	unsigned n_workers, n_started;
 };
 
 /* ---- workers ---- */
 
-static struct memory_job *next_job(struct memory *memory)
+/*
+ * A client can make the pinning of its memory take as long as it likes (a page fault that user space
+ * serves, a lock on the file), so pins of one uid never take more than half of the workers, and unpins
+ * always find one.
+ */
+static bool may_run(const struct memory *memory, const struct memory_job *job)
+{
+	unsigned running = 0;
+
+	if (job->kind == MEMORY_UNPIN)
+		return true;
+	for (unsigned i = 0; i < memory->n_workers; i++)
+		running += memory->workers[i].pinning && memory->workers[i].uid == job->uid;
+	return running < (memory->n_workers + 1) / 2;
+}
+
+/* Takes the oldest job that may run out of the queue; NULL when there is none. */
+static struct memory_job *take_job(struct memory *memory)
+{
+	struct memory_job **at = &memory->head, *job;
+
+	while (*at && !may_run(memory, *at))
+		at = &(*at)->next;
+	job = *at;
+	if (!job)
+		return NULL;
+	*at = job->next;
+	if (memory->tail == &job->next)
+		memory->tail = at;
+	return job;
+}
+
+static struct memory_job *next_job(struct memory *memory, struct worker *worker)
 {
 	struct memory_job *job;
 
 	pthread_mutex_lock(&memory->lock);
-	while (!memory->head && !memory->stopping)
+	worker->pinning = false;
+	if (memory->head) /* perhaps one that waited for this worker's uid */
+		pthread_cond_broadcast(&memory->work);
+	while (!(job = take_job(memory)) && !(memory->stopping && !memory->head))
 		pthread_cond_wait(&memory->work, &memory->lock);
-	job = memory->head;
-	if (job)
-		memory->head = job->next;
-	if (!memory->head)
-		memory->tail = &memory->head;
+	if (job) {
+		worker->pinning = job->kind == MEMORY_PIN;
+		worker->uid = job->uid;
+	}
 	pthread_mutex_unlock(&memory->lock);
 	return job;
 }
 
 static void *work(void *userdata)
 {
-	struct memory *memory = userdata;
+	struct worker *worker = userdata;
+	struct memory *memory = worker->memory;
 	struct memory_job *job;
 
-	while ((job = next_job(memory))) {
+	while ((job = next_job(memory, worker))) {
 		switch (job->kind) {
 		case MEMORY_PIN: pin_do(&memory->pinner, job); break;
 		case MEMORY_UNPIN: pin_undo(&memory->pinner, job); break;
@@ -128,12 +170,16 @@ static int start_workers(struct memory *memory, unsigned workers)
 {
 	if (workers == 0)
 		workers = 1;
-	memory->threads = calloc(workers, sizeof(*memory->threads));
-	if (!memory->threads)
+	memory->workers = calloc(workers, sizeof(*memory->workers));
+	if (!memory->workers)
 		return -ENOMEM;
-	for (; memory->n_threads < workers; memory->n_threads++) {
-		int r = pthread_create(&memory->threads[memory->n_threads], NULL, work, memory);
+	memory->n_workers = workers;
+	for (; memory->n_started < workers; memory->n_started++) {
+		struct worker *worker = &memory->workers[memory->n_started];
+		int r;
 
+		worker->memory = memory;
+		r = pthread_create(&worker->thread, NULL, work, worker);
 		if (r > 0)
 			return -r;
 	}
@@ -186,13 +232,13 @@ struct memory *memory_free(struct memory *memory)
 	memory->stopping = true;
 	pthread_cond_broadcast(&memory->work);
 	pthread_mutex_unlock(&memory->lock);
-	for (unsigned i = 0; i < memory->n_threads; i++)
-		pthread_join(memory->threads[i], NULL);
+	for (unsigned i = 0; i < memory->n_started; i++)
+		pthread_join(memory->workers[i].thread, NULL);
 	holder_link_free(memory->pinner.holder);
 	util_close(memory->pinner.pagemap_fd);
 	pthread_cond_destroy(&memory->work);
 	pthread_mutex_destroy(&memory->lock);
-	free(memory->threads);
+	free(memory->workers);
 	free(memory);
 	return NULL;
 }

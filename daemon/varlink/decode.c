@@ -173,20 +173,55 @@ static bool take_fd(
 	return *ret >= 0 ? true : fault(ret_field, "memory.%s", name);
 }
 
+static bool decode_regions(json_t *list, struct request *request, char **ret_field)
+{
+	static const char *const known[] = { "address", "size", NULL };
+	json_t *entry;
+	char prefix[40];
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) == 0)
+		return fault(ret_field, "memory.regions");
+	request->regions = calloc(json_array_size(list), sizeof(*request->regions));
+	if (!request->regions)
+		return fault(ret_field, "memory.regions");
+	json_array_foreach (list, i, entry) {
+		struct ghrm_region *region = &request->regions[i];
+		bool given;
+
+		snprintf(prefix, sizeof(prefix), "memory.regions[%zu].", i);
+		if (!json_is_object(entry))
+			return fault(ret_field, "memory.regions[%zu]", i);
+		if (!only(entry, prefix, known, ret_field) ||
+			!get_u64(entry, prefix, "address", INT64_MAX, &region->address, &given,
+				ret_field))
+			return false;
+		if (!given)
+			return fault(ret_field, "%saddress", prefix);
+		if (!get_u64(entry, prefix, "size", INT64_MAX, &region->size, &given, ret_field))
+			return false;
+		if (!given)
+			return fault(ret_field, "%ssize", prefix);
+		request->n_regions++;
+	}
+	return true;
+}
+
 static bool decode_memory(
 	json_t *memory, struct varlink_call *call, struct request *request, char **ret_field)
 {
 	static const char *const known[] = { "fd", "offset", "size", "copy", "allocate", "private",
 		"pool", "regions", "regions_fd", NULL };
 	bool fd = field(memory, "fd") != NULL, allocate = field(memory, "allocate") != NULL;
-	bool regions = field(memory, "regions") || field(memory, "regions_fd");
+	bool regions = field(memory, "regions") != NULL;
+	bool regions_fd = field(memory, "regions_fd") != NULL;
 	bool offset_given, copy = false, pool = false;
 
 	if (!json_is_object(memory))
 		return fault(ret_field, "memory");
 	if (!only(memory, "memory.", known, ret_field))
 		return false;
-	if (fd + allocate + regions != 1)
+	if (fd + allocate + regions + regions_fd != 1)
 		return fault(ret_field, "memory");
 	if (!get_bool(memory, "memory.", "copy", &copy, ret_field) ||
 		!get_bool(memory, "memory.", "private", &request->hidden, ret_field) ||
@@ -217,7 +252,9 @@ static bool decode_memory(
 			&request->size_given, ret_field);
 	}
 	request->sources = POLICY_SOURCE_REGIONS;
-	return true;
+	if (field(memory, "regions_fd")) /* not in this version: core says so */
+		return true;
+	return decode_regions(field(memory, "regions"), request, ret_field);
 }
 
 static const char *const memory_types[] = { "normal", "io" };
@@ -248,7 +285,7 @@ bool decode_share_or_lend(
 		"sanitize", "notify", "lifetime", "wait", NULL };
 	bool share = request->verb == VERB_SHARE, wait_given;
 	json_t *host = share ? field(parameters, "host_access") : NULL;
-	uint64_t wait;
+	uint64_t wait = 0;
 
 	request->host_rights = GHRM_RIGHT_R | GHRM_RIGHT_W;
 	if (!only(parameters, "", share ? known_share : known_lend, ret_field) ||
@@ -258,6 +295,7 @@ bool decode_share_or_lend(
 		!get_bool(parameters, "", "notify", &request->notify, ret_field) ||
 		!get_u64(parameters, "", "wait", INT32_MAX, &wait, &wait_given, ret_field))
 		return false;
+	request->wait_usec = wait * 1000;
 	if (host && !rights_from_text(json_string_value(host), &request->host_rights))
 		return fault(ret_field, "host_access");
 	if (!field(parameters, "memory"))
@@ -286,7 +324,9 @@ bool decode_reclaim(json_t *parameters, struct request *request, char **ret_fiel
 		!get_bool(parameters, "", "sanitize", &request->sanitize, ret_field) ||
 		!get_bool(parameters, "", "force", &force, ret_field))
 		return false;
-	/* There are no pools yet, so no parcel has pieces. */
+	/* Not in this version; a wish that is not granted must not look like one that is. */
+	if (force)
+		return fault(ret_field, "force");
 	return field(parameters, "offset") ? fault(ret_field, "offset") : true;
 }
 

@@ -231,6 +231,58 @@ START_TEST(the_sixty_fifth_parcel_is_refused_before_the_manager_is_asked)
 }
 END_TEST
 
+START_TEST(a_request_that_may_wait_gets_the_next_free_slot_in_order)
+{
+	struct client *root = bench_client(&bench, ROOT), *second = bench_client(&bench, ROOT);
+	struct request *request, *answer;
+
+	for (uint32_t i = 0; i < 64; i++)
+		bench_lend_whole(&bench, root, i);
+	request = bench_lend(second);
+	request->wait_usec = 60000000;
+	bench_post(&bench, request);
+	ck_assert_uint_eq(bench.n_answers, 0);
+	ck_assert_uint_eq(bench.n_memory, 0); /* nothing is pinned while it waits */
+	request_free(refused(bench_lend(root), OUTCOME_QUOTA_EXCEEDED));
+
+	bench_post(&bench, bench_about(root, VERB_RECLAIM, 7));
+	bench_rm(&bench, RM_DONE, 0);
+	bench_unpin(&bench);
+	request_free(bench_answer(&bench));
+	bench_pin(&bench, 1);
+	bench_rm_created(&bench, 64);
+	answer = bench_answer(&bench);
+	ck_assert_int_eq(answer->reply.outcome, OUTCOME_OK);
+	request_free(answer);
+
+	/* One that dies while it waits, and one that waits for nothing. */
+	request = bench_lend(second);
+	request->wait_usec = 60000000;
+	bench_post(&bench, request);
+	bench_close(&bench, second);
+	request_free(bench_answer(&bench));
+	bench_rm(&bench, RM_DONE, 0);
+	bench_unpin(&bench);
+	bench_lend_whole(&bench, root, 100);
+	request = bench_lend(root);
+	request->wait_usec = 20000;
+	bench_post(&bench, request);
+	while (bench.n_answers == 0)
+		event_base_loop(bench.base, EVLOOP_ONCE);
+	answer = bench_answer(&bench);
+	ck_assert_int_eq(answer->reply.outcome, OUTCOME_QUOTA_EXCEEDED);
+	ck_assert_str_eq(answer->reply.limit, "manager-slots");
+	request_free(answer);
+
+	bench_close(&bench, root);
+	for (int i = 0; i < 64; i++) {
+		bench_rm(&bench, RM_DONE, 0);
+		bench_unpin(&bench);
+	}
+	bench_done(&bench);
+}
+END_TEST
+
 START_TEST(others_parcels_do_not_exist_for_a_client_but_do_for_an_admin)
 {
 	struct client *alice = bench_client(&bench, ALICE), *bob = bench_client(&bench, BOB);
@@ -700,6 +752,7 @@ int main(void)
 	tcase_add_test(tcase, denied_requests_send_no_message_and_pin_nothing);
 	tcase_add_test(tcase, limits_at_and_above);
 	tcase_add_test(tcase, the_sixty_fifth_parcel_is_refused_before_the_manager_is_asked);
+	tcase_add_test(tcase, a_request_that_may_wait_gets_the_next_free_slot_in_order);
 	tcase_add_test(tcase, others_parcels_do_not_exist_for_a_client_but_do_for_an_admin);
 	tcase_add_test(tcase, failed_pin_leaves_nothing);
 	tcase_add_test(tcase, refused_create_is_told_with_its_code_and_unpinned);
