@@ -36,7 +36,9 @@ static bool validate(struct request *request)
 	if (request->sources &
 		~(unsigned)(POLICY_SOURCE_FD | POLICY_SOURCE_ALLOCATE | POLICY_SOURCE_PRIVATE)) {
 		request_fail(request, OUTCOME_MEMORY_INVALID,
-			"this version lends memory from fd and allocate (also private) only");
+			"this version takes a descriptor (fd) or allocates memory itself; copy, "
+			"pool, "
+			"regions and regions_fd are not there yet");
 		return false;
 	}
 	if (request->mem_type == GHRM_MEM_IO) {

@@ -59,7 +59,9 @@ enum ghmem_outcome {
 	GHMEM_INVALID_PARAMETER = 9,   /* the request is malformed; parameter parameter */
 	GHMEM_NOT_SUPPORTED = 10,      /* the broker does not know the method or interface */
 	GHMEM_PERMISSION_DENIED = 11,  /* the service refused the caller as such */
-	GHMEM_OTHER_ERROR = 12         /* an error that this library does not know by name */
+	GHMEM_OTHER_ERROR = 12,        /* an error that this library does not know by name */
+	GHMEM_NOT_IMPLEMENTED = 13,    /* the method is known, but not in this version */
+	GHMEM_POLICY_INVALID = 14 /* Reload: the files are faulty, the old policy stays; reason */
 };
 
 /* What a virtual machine may do with memory; or'ed. Reading is part of every access. */

@@ -50,6 +50,7 @@ static void say_quota(const struct outcome_text *text)
 	if (field_number(text->parameters, "used", INT64_MAX, &used) &&
 		field_number(text->parameters, "maximum", INT64_MAX, &maximum))
 		fprintf(text->to, ", %" PRIu64 " of %" PRIu64 " used", used, maximum);
+	say_reason(text, "");
 }
 
 static void say_handle(const struct outcome_text *text)
@@ -130,6 +131,17 @@ static void say_unsupported(const struct outcome_text *text)
 		text_of(text, "method", text_of(text, "interface", "?")));
 }
 
+static void say_not_implemented(const struct outcome_text *text)
+{
+	fprintf(text->to, "this version of the broker cannot do \"%s\" yet",
+		text_of(text, "method", "?"));
+}
+
+static void say_policy_invalid(const struct outcome_text *text)
+{
+	say_reason(text, "the policy was not read again");
+}
+
 static void say_permission(const struct outcome_text *text)
 {
 	fputs("permission denied by the broker", text->to);
@@ -150,7 +162,8 @@ static const struct {
 	{ BROKER "OutcomeUnknown", GHMEM_OUTCOME_UNKNOWN, say_unknown },
 	{ "org.varlink.service.InvalidParameter", GHMEM_INVALID_PARAMETER, say_parameter },
 	{ "org.varlink.service.MethodNotFound", GHMEM_NOT_SUPPORTED, say_unsupported },
-	{ "org.varlink.service.MethodNotImplemented", GHMEM_NOT_SUPPORTED, say_unsupported },
+	{ "org.varlink.service.MethodNotImplemented", GHMEM_NOT_IMPLEMENTED, say_not_implemented },
+	{ BROKER "PolicyInvalid", GHMEM_POLICY_INVALID, say_policy_invalid },
 	{ "org.varlink.service.InterfaceNotFound", GHMEM_NOT_SUPPORTED, say_unsupported },
 	{ "org.varlink.service.PermissionDenied", GHMEM_PERMISSION_DENIED, say_permission },
 };
