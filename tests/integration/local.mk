@@ -10,6 +10,7 @@ AM_TESTS_ENVIRONMENT = GHMEM_BUILD='$(abs_top_builddir)'; export GHMEM_BUILD; \
 integration_tests = \
 	tests/integration/main_job.py \
 	tests/integration/bad_input.py \
+	tests/integration/policy.py \
 	tests/integration/storm.py
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests) tests/integration/ghmemtest.py
