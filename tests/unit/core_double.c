@@ -338,3 +338,25 @@ void bench_lend_whole(struct bench *bench, struct client *client, uint32_t handl
 	ck_assert_int_eq(answer->reply.parcels[0].state, PARCEL_OFFERED);
 	request_free(answer);
 }
+
+const char bench_policy[] =
+	"{\"rules\": ["
+	"{\"name\": \"root\", \"effect\": \"allow\", \"subject\": {\"users\": [0]},"
+	" \"operations\": [\"share\", \"lend\", \"reclaim\", \"list\", \"status\", \"admin\"],"
+	" \"access\": \"rwx\", \"memory\": {\"sources\": [\"fd\", \"allocate\", \"private\"]}},"
+	"{\"name\": \"alice\", \"effect\": \"allow\", \"subject\": {\"users\": [1001]},"
+	" \"operations\": [\"share\", \"lend\", \"reclaim\", \"list\"], \"vms\": [\"0x80-0x82\"],"
+	" \"access\": \"rw\", \"memory\": {\"sources\": [\"fd\", \"allocate\"]},"
+	" \"limits\": {\"parcels\": 2, \"bytes\": \"1M\", \"regions\": 100}},"
+	"{\"name\": \"no-bob\", \"effect\": \"deny\", \"subject\": {\"users\": [1002]}}"
+	"]}";
+
+struct request *bench_refused(struct bench *bench, struct request *request, enum outcome outcome)
+{
+	struct request *answer;
+
+	bench_post(bench, request);
+	answer = bench_answer(bench);
+	ck_assert_int_eq(answer->reply.outcome, outcome);
+	return answer;
+}

@@ -66,3 +66,12 @@ struct request *bench_answer(struct bench *bench);
 
 /* The whole of a lend: its answer is checked and freed. */
 void bench_lend_whole(struct bench *bench, struct client *client, uint32_t handle);
+
+/* Users of bench_policy: root may do everything, alice lends within limits, bob is denied. */
+#define ROOT  0
+#define ALICE 1001
+#define BOB   1002
+extern const char bench_policy[];
+
+/* Posts a request that must end with this outcome at once; the caller frees the answer. */
+struct request *bench_refused(struct bench *bench, struct request *request, enum outcome outcome);

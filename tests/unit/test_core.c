@@ -1,44 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The broker's core with doubles for memory and the Resource Manager. */
+/* The broker's core, with doubles for memory and the Resource Manager: what is granted and refused. */
 
 #include <check.h>
 
 #include "tests/unit/core_double.h"
 #include "util/log.h"
 
-#define ALICE 1001
-#define BOB   1002
-#define ROOT  0
-
-static const char policy_text[] =
-	"{\"rules\": ["
-	"{\"name\": \"root\", \"effect\": \"allow\", \"subject\": {\"users\": [0]},"
-	" \"operations\": [\"share\", \"lend\", \"reclaim\", \"list\", \"status\", \"admin\"],"
-	" \"access\": \"rwx\", \"memory\": {\"sources\": [\"fd\", \"allocate\", \"private\"]}},"
-	"{\"name\": \"alice\", \"effect\": \"allow\", \"subject\": {\"users\": [1001]},"
-	" \"operations\": [\"share\", \"lend\", \"reclaim\", \"list\"], \"vms\": [\"0x80-0x82\"],"
-	" \"access\": \"rw\", \"memory\": {\"sources\": [\"fd\", \"allocate\"]},"
-	" \"limits\": {\"parcels\": 2, \"bytes\": \"1M\", \"regions\": 100}},"
-	"{\"name\": \"no-bob\", \"effect\": \"deny\", \"subject\": {\"users\": [1002]}}"
-	"]}";
-
 static struct bench bench;
 
 static void setup(void)
 {
 	log_open("test_core", LOG_ERR - 1);
-	bench_init(&bench, policy_text);
-}
-
-static struct request *refused(struct request *request, enum outcome outcome)
-{
-	struct request *answer;
-
-	bench_post(&bench, request);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, outcome);
-	return answer;
+	bench_init(&bench, bench_policy);
 }
 
 /* ---- the good way ---- */
@@ -121,7 +95,8 @@ START_TEST(detached_outlives_its_client_and_its_uid_reclaims_it)
 	struct request *request = bench_lend(root);
 
 	request->lifetime = POLICY_DETACHED;
-	request_free(refused(request, OUTCOME_POLICY_DENIED)); /* the rule has no lifetimes */
+	request_free(bench_refused(
+		&bench, request, OUTCOME_POLICY_DENIED)); /* the rule has no lifetimes */
 	bench_close(&bench, root);
 	again = bench_client(&bench, ROOT);
 	bench_close(&bench, again);
@@ -137,31 +112,31 @@ START_TEST(denied_requests_send_no_message_and_pin_nothing)
 	struct client *stranger = bench_client(&bench, 4711);
 	struct request *request, *answer;
 
-	answer = refused(bench_lend(bob), OUTCOME_POLICY_DENIED);
+	answer = bench_refused(&bench, bench_lend(bob), OUTCOME_POLICY_DENIED);
 	ck_assert_str_eq(answer->reply.rule, "no-bob");
 	request_free(answer);
-	answer = refused(bench_lend(stranger), OUTCOME_POLICY_DENIED);
+	answer = bench_refused(&bench, bench_lend(stranger), OUTCOME_POLICY_DENIED);
 	ck_assert_ptr_null(answer->reply.rule);
 	request_free(answer);
 
 	request = bench_lend(alice);
 	request->grants[0].vmid = 0x83; /* one beyond the range */
-	request_free(refused(request, OUTCOME_POLICY_DENIED));
+	request_free(bench_refused(&bench, request, OUTCOME_POLICY_DENIED));
 	request = bench_lend(alice);
 	request->grants[0].rights = GHRM_RIGHT_RWX; /* more than rw */
-	request_free(refused(request, OUTCOME_POLICY_DENIED));
+	request_free(bench_refused(&bench, request, OUTCOME_POLICY_DENIED));
 	request = bench_lend(alice);
 	request->grants[0].vmid = GHRM_VMID_HOST;
-	request_free(refused(request, OUTCOME_INVALID_PARAMETER));
+	request_free(bench_refused(&bench, request, OUTCOME_INVALID_PARAMETER));
 	request = bench_lend(alice);
 	request->n_grants = 0;
-	request_free(refused(request, OUTCOME_INVALID_PARAMETER));
+	request_free(bench_refused(&bench, request, OUTCOME_INVALID_PARAMETER));
 	request = bench_lend(alice);
 	request->size = 0;
-	request_free(refused(request, OUTCOME_MEMORY_INVALID));
+	request_free(bench_refused(&bench, request, OUTCOME_MEMORY_INVALID));
 	request = bench_lend(alice);
 	request->sources = POLICY_SOURCE_REGIONS;
-	request_free(refused(request, OUTCOME_MEMORY_INVALID));
+	request_free(bench_refused(&bench, request, OUTCOME_MEMORY_INVALID));
 
 	ck_assert_uint_eq(bench.n_rm_total, 0);
 	bench_close(&bench, alice);
@@ -178,7 +153,7 @@ START_TEST(limits_at_and_above)
 
 	request = bench_lend(alice);
 	request->size = (1 << 20) + 4096;
-	answer = refused(request, OUTCOME_QUOTA_EXCEEDED);
+	answer = bench_refused(&bench, request, OUTCOME_QUOTA_EXCEEDED);
 	ck_assert_str_eq(answer->reply.limit, "bytes");
 	ck_assert_uint_eq(answer->reply.used, 0);
 	ck_assert_uint_eq(answer->reply.maximum, 1 << 20);
@@ -196,7 +171,7 @@ START_TEST(limits_at_and_above)
 
 	bench_lend_whole(&bench, alice, 1);
 	bench_lend_whole(&bench, alice, 2);
-	answer = refused(bench_lend(alice), OUTCOME_QUOTA_EXCEEDED);
+	answer = bench_refused(&bench, bench_lend(alice), OUTCOME_QUOTA_EXCEEDED);
 	ck_assert_str_eq(answer->reply.limit, "parcels");
 	ck_assert_uint_eq(answer->reply.used, 2);
 	request_free(answer);
@@ -217,7 +192,7 @@ START_TEST(the_sixty_fifth_parcel_is_refused_before_the_manager_is_asked)
 
 	for (uint32_t i = 0; i < 64; i++)
 		bench_lend_whole(&bench, root, i);
-	answer = refused(bench_lend(root), OUTCOME_QUOTA_EXCEEDED);
+	answer = bench_refused(&bench, bench_lend(root), OUTCOME_QUOTA_EXCEEDED);
 	ck_assert_str_eq(answer->reply.limit, "manager-slots");
 	ck_assert_uint_eq(answer->reply.used, 64);
 	request_free(answer);
@@ -243,7 +218,7 @@ START_TEST(a_request_that_may_wait_gets_the_next_free_slot_in_order)
 	bench_post(&bench, request);
 	ck_assert_uint_eq(bench.n_answers, 0);
 	ck_assert_uint_eq(bench.n_memory, 0); /* nothing is pinned while it waits */
-	request_free(refused(bench_lend(root), OUTCOME_QUOTA_EXCEEDED));
+	request_free(bench_refused(&bench, bench_lend(root), OUTCOME_QUOTA_EXCEEDED));
 
 	bench_post(&bench, bench_about(root, VERB_RECLAIM, 7));
 	bench_rm(&bench, RM_DONE, 0);
@@ -290,8 +265,10 @@ START_TEST(others_parcels_do_not_exist_for_a_client_but_do_for_an_admin)
 	struct request *answer;
 
 	bench_lend_whole(&bench, alice, 9);
-	request_free(refused(bench_about(bob, VERB_DESCRIBE, 9), OUTCOME_PARCEL_NOT_FOUND));
-	request_free(refused(bench_about(bob, VERB_RECLAIM, 9), OUTCOME_PARCEL_NOT_FOUND));
+	request_free(bench_refused(
+		&bench, bench_about(bob, VERB_DESCRIBE, 9), OUTCOME_PARCEL_NOT_FOUND));
+	request_free(
+		bench_refused(&bench, bench_about(bob, VERB_RECLAIM, 9), OUTCOME_PARCEL_NOT_FOUND));
 	bench_post(&bench, bench_about(root, VERB_LIST, 0));
 	answer = bench_answer(&bench);
 	ck_assert_uint_eq(answer->reply.n_parcels, 1);
@@ -303,241 +280,6 @@ START_TEST(others_parcels_do_not_exist_for_a_client_but_do_for_an_admin)
 	bench_close(&bench, alice);
 	bench_close(&bench, bob);
 	bench_close(&bench, root);
-	bench_done(&bench);
-}
-END_TEST
-
-/* ---- failures and roll-backs ---- */
-
-START_TEST(failed_pin_leaves_nothing)
-{
-	static const struct {
-		enum memory_outcome outcome;
-		enum outcome expected;
-	} rows[] = {
-		{ MEMORY_INVALID, OUTCOME_MEMORY_INVALID },
-		{ MEMORY_EXHAUSTED, OUTCOME_MEMORY_INVALID },
-		{ MEMORY_UNAVAILABLE, OUTCOME_MANAGER_UNAVAILABLE },
-	};
-	struct client *alice = bench_client(&bench, ALICE);
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct request *answer;
-
-		bench_post(&bench, bench_lend(alice));
-		bench_pin_fails(&bench, rows[i].outcome);
-		answer = bench_answer(&bench);
-		ck_assert_int_eq(answer->reply.outcome, rows[i].expected);
-		request_free(answer);
-	}
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(refused_create_is_told_with_its_code_and_unpinned)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct request *answer;
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INVALID);
-	bench_unpin(&bench);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_MANAGER_ERROR);
-	ck_assert_uint_eq(answer->reply.code, GHRM_MEM_INVALID);
-	request_free(answer);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(refused_append_is_rolled_back_by_reclaim)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct request *answer;
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench.rm[0]->handle_known = true;
-	bench.rm[0]->handle = 3;
-	bench.rm[0]->messages = 2;
-	bench_rm(&bench, RM_REFUSED, GHRM_NOMEM);
-	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
-	ck_assert_uint_eq(bench.rm[0]->handle, 3);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_MANAGER_ERROR);
-	ck_assert_uint_eq(answer->reply.code, GHRM_NOMEM);
-	request_free(answer);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(failed_roll_back_withholds_the_pages_and_keeps_the_charge)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct request *answer;
-	struct parcel *parcel;
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench.rm[0]->handle_known = true;
-	bench.rm[0]->handle = 3;
-	bench_rm(&bench, RM_REFUSED, GHRM_NOMEM);
-	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INUSE); /* a guest accepted the half-built parcel */
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_MANAGER_ERROR);
-	parcel = TAILQ_FIRST(&bench.broker->parcels);
-	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	ck_assert_ptr_nonnull(strstr(answer->reply.reason, parcel->id));
-	ck_assert_uint_eq(bench.n_memory, 0);
-	ck_assert_uint_eq(quota_accounts(bench.broker->quota), 1);
-	request_free(answer);
-
-	/* The guest lets go: it is taken back at once. */
-	bench_notification(&bench, GHRM_NOTIF_MEM_RELEASED, 3, 0x80);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-/* ---- unknown outcomes ---- */
-
-static struct parcel *lend_unknown(struct client *alice)
-{
-	struct request *answer;
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench_rm(&bench, RM_UNKNOWN, 0);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_UNKNOWN);
-	request_free(answer);
-	ck_assert_uint_eq(bench.n_memory, 0);
-	return TAILQ_FIRST(&bench.broker->parcels);
-}
-
-START_TEST(unanswered_create_is_withheld_until_its_late_answer)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct parcel *parcel = lend_unknown(alice);
-
-	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	ck_assert(!parcel->handle_known);
-	bench_late(&bench, GHRM_MEM_LEND, parcel->number, GHRM_OK, true, 0);
-	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
-	ck_assert_uint_eq(bench.rm[0]->handle, 0);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(unanswered_create_that_was_refused_after_all_is_unpinned)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct parcel *parcel = lend_unknown(alice);
-
-	bench_late(&bench, GHRM_MEM_LEND, parcel->number, GHRM_DENIED, false, 0);
-	bench_unpin(&bench);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(unanswered_create_stays_withheld_when_the_answer_is_lost)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct parcel *parcel = lend_unknown(alice);
-
-	bench_event(&bench, RM_EVENT_SETTLED, parcel->number);
-	bench_close(&bench, alice);
-	ck_assert_uint_eq(bench.n_rm, 0);
-	ck_assert_uint_eq(bench.n_memory, 0);
-	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	ck_assert_int_eq(bench.pins, 1);
-	bench_abandon(&bench);
-}
-END_TEST
-
-START_TEST(unanswered_reclaim_is_asked_again_behind_the_barrier)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct parcel *parcel;
-	struct request *answer;
-
-	bench_lend_whole(&bench, alice, 4);
-	parcel = TAILQ_FIRST(&bench.broker->parcels);
-	bench_post(&bench, bench_about(alice, VERB_RECLAIM, 4));
-	bench_rm(&bench, RM_UNKNOWN, 0);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_UNKNOWN);
-	request_free(answer);
-	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	bench_event(&bench, RM_EVENT_SETTLED, parcel->number);
-	bench_rm(&bench, RM_REFUSED, GHRM_HANDLE_INVALID); /* it had been executed */
-	bench_unpin(&bench);
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(unanswered_reclaim_that_is_answered_late_gives_the_pages_back)
-{
-	static const struct {
-		uint32_t error;
-		bool gone;
-	} rows[] = { { GHRM_OK, true }, { GHRM_HANDLE_INVALID, true }, { GHRM_MEM_INUSE, false } };
-	struct client *alice = bench_client(&bench, ALICE);
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct parcel *parcel;
-
-		bench_lend_whole(&bench, alice, 4);
-		parcel = TAILQ_FIRST(&bench.broker->parcels);
-		bench_post(&bench, bench_about(alice, VERB_RECLAIM, 4));
-		bench_rm(&bench, RM_UNKNOWN, 0);
-		request_free(bench_answer(&bench));
-		bench_late(&bench, GHRM_MEM_RECLAIM, parcel->number, rows[i].error, false, 0);
-		if (!rows[i].gone) {
-			ck_assert_uint_eq(bench.n_memory, 0);
-			bench_rm(&bench, RM_DONE, 0); /* asked again */
-		}
-		bench_unpin(&bench);
-	}
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(late_append_never_frees_what_the_manager_still_has)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct parcel *parcel;
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench.rm[0]->handle_known = true;
-	bench.rm[0]->handle = 3;
-	bench.rm[0]->messages = 1;
-	bench_rm(&bench, RM_UNKNOWN, 0);     /* an append */
-	bench_rm(&bench, RM_UNAVAILABLE, 0); /* its roll-back waited too long behind the barrier */
-	request_free(bench_answer(&bench));
-	parcel = TAILQ_FIRST(&bench.broker->parcels);
-	ck_assert_int_eq(parcel->state, PARCEL_QUARANTINED);
-	bench_late(&bench, GHRM_MEM_APPEND, parcel->number, GHRM_OK, false, 0);
-	ck_assert_uint_eq(bench.n_memory, 0);
-	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	bench_close(&bench, alice);
 	bench_done(&bench);
 }
 END_TEST
@@ -606,137 +348,6 @@ START_TEST(refused_announcement_takes_the_parcel_back)
 }
 END_TEST
 
-/* ---- deaths ---- */
-
-START_TEST(client_that_dies_while_pages_are_pinned_leaves_nothing)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-
-	bench_post(&bench, bench_lend(alice));
-	bench_close(&bench, alice);
-	bench_pin(&bench, 1);
-	bench_unpin(&bench);
-	ck_assert_uint_eq(bench.n_rm_total, 0);
-	request_free(bench_answer(&bench));
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(client_that_dies_while_the_manager_works_is_rolled_back)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-
-	bench_post(&bench, bench_lend(alice));
-	bench_pin(&bench, 1);
-	bench_close(&bench, alice);
-	ck_assert_uint_eq(bench.n_cancelled, 1);
-	bench_rm_created(&bench, 6); /* the cancel came too late */
-	ck_assert_int_eq(bench.rm[0]->kind, RM_JOB_RECLAIM);
-	ck_assert_uint_eq(bench.rm[0]->handle, 6);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	request_free(bench_answer(&bench));
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(held_parcel_of_a_dead_client_stays_pinned_and_listed_until_released)
-{
-	struct client *alice = bench_client(&bench, ALICE), *root = bench_client(&bench, ROOT);
-	struct request *answer;
-
-	bench_lend_whole(&bench, alice, 2);
-	bench_notification(&bench, GHRM_NOTIF_MEM_ACCEPTED, 2, 0x80);
-	bench_close(&bench, alice);
-	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INUSE);
-	bench_post(&bench, bench_about(root, VERB_DESCRIBE, 2));
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.parcels[0].state, PARCEL_HELD);
-	ck_assert(answer->reply.parcels[0].holders[0].accepted);
-	ck_assert_ptr_nonnull(answer->reply.parcels[0].reason);
-	request_free(answer);
-	ck_assert_int_eq(bench.pins, 1);
-
-	bench_notification(&bench, GHRM_NOTIF_MEM_RELEASED, 2, 0x80);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	bench_close(&bench, root);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(reclaim_while_held_names_the_holder)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-	struct request *answer;
-
-	bench_lend_whole(&bench, alice, 2);
-	bench_post(&bench, bench_about(alice, VERB_RECLAIM, 2));
-	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INUSE);
-	answer = bench_answer(&bench);
-	ck_assert_int_eq(answer->reply.outcome, OUTCOME_PARCEL_IN_USE);
-	ck_assert_uint_eq(answer->reply.n_vms, 1);
-	ck_assert_uint_eq(answer->reply.vms[0], 0x80);
-	request_free(answer);
-	bench_close(&bench, alice);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_unpin(&bench);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(stop_takes_everything_back_first)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-
-	bench_lend_whole(&bench, alice, 1);
-	bench_post(&bench, bench_lend(alice)); /* half-way */
-	broker_stop(bench.broker);
-	ck_assert(!bench.stopped);
-	bench_rm(&bench, RM_DONE, 0);
-	bench_pin(&bench, 1);
-	bench_unpin(&bench);
-	ck_assert(!bench.stopped);
-	bench_unpin(&bench);
-	ck_assert(bench.stopped);
-	request_free(bench_answer(&bench));
-	request_free(refused(bench_lend(alice), OUTCOME_MANAGER_UNAVAILABLE));
-	bench_close(&bench, alice);
-	bench_done(&bench);
-}
-END_TEST
-
-START_TEST(what_a_vm_holds_at_the_stop_is_left_alone_afterwards)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-
-	bench_lend_whole(&bench, alice, 1);
-	broker_stop(bench.broker);
-	bench_rm(&bench, RM_REFUSED, GHRM_MEM_INUSE);
-	ck_assert(bench.stopped);
-	bench_close(&bench, alice);
-	bench_notification(&bench, GHRM_NOTIF_MEM_RELEASED, 1, 0x80);
-	ck_assert_uint_eq(bench.n_rm, 0);
-	ck_assert_int_eq(bench.pins, 1);
-	bench_abandon(&bench);
-}
-END_TEST
-
-START_TEST(lost_link_refuses_new_memory_and_keeps_the_old)
-{
-	struct client *alice = bench_client(&bench, ALICE);
-
-	bench_lend_whole(&bench, alice, 1);
-	bench_event(&bench, RM_EVENT_LINK_LOST, 0);
-	request_free(refused(bench_lend(alice), OUTCOME_MANAGER_UNAVAILABLE));
-	bench_close(&bench, alice);
-	bench_rm(&bench, RM_UNAVAILABLE, 0);
-	ck_assert_int_eq(bench.pins, 1);
-	ck_assert_int_eq(TAILQ_FIRST(&bench.broker->parcels)->state, PARCEL_OFFERED);
-	bench_abandon(&bench);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("core");
@@ -754,25 +365,8 @@ int main(void)
 	tcase_add_test(tcase, the_sixty_fifth_parcel_is_refused_before_the_manager_is_asked);
 	tcase_add_test(tcase, a_request_that_may_wait_gets_the_next_free_slot_in_order);
 	tcase_add_test(tcase, others_parcels_do_not_exist_for_a_client_but_do_for_an_admin);
-	tcase_add_test(tcase, failed_pin_leaves_nothing);
-	tcase_add_test(tcase, refused_create_is_told_with_its_code_and_unpinned);
-	tcase_add_test(tcase, refused_append_is_rolled_back_by_reclaim);
-	tcase_add_test(tcase, failed_roll_back_withholds_the_pages_and_keeps_the_charge);
-	tcase_add_test(tcase, unanswered_create_is_withheld_until_its_late_answer);
-	tcase_add_test(tcase, unanswered_create_that_was_refused_after_all_is_unpinned);
-	tcase_add_test(tcase, unanswered_create_stays_withheld_when_the_answer_is_lost);
-	tcase_add_test(tcase, unanswered_reclaim_is_asked_again_behind_the_barrier);
-	tcase_add_test(tcase, unanswered_reclaim_that_is_answered_late_gives_the_pages_back);
-	tcase_add_test(tcase, late_append_never_frees_what_the_manager_still_has);
 	tcase_add_test(tcase, only_grantees_that_run_are_notified);
 	tcase_add_test(tcase, refused_announcement_takes_the_parcel_back);
-	tcase_add_test(tcase, client_that_dies_while_pages_are_pinned_leaves_nothing);
-	tcase_add_test(tcase, client_that_dies_while_the_manager_works_is_rolled_back);
-	tcase_add_test(tcase, held_parcel_of_a_dead_client_stays_pinned_and_listed_until_released);
-	tcase_add_test(tcase, reclaim_while_held_names_the_holder);
-	tcase_add_test(tcase, stop_takes_everything_back_first);
-	tcase_add_test(tcase, what_a_vm_holds_at_the_stop_is_left_alone_afterwards);
-	tcase_add_test(tcase, lost_link_refuses_new_memory_and_keeps_the_old);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
