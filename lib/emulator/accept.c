@@ -128,8 +128,9 @@ static void member_reset(struct vm *vm, struct parcel *parcel, struct member *me
 	member->mapped = false;
 }
 
-static uint32_t assign(
-	struct vm *vm, struct parcel *parcel, struct member *member, const struct ghrm_list *given)
+/* At most so many addresses when the Resource Manager chooses. */
+static uint32_t assign(struct vm *vm, struct parcel *parcel, struct member *member,
+	const struct ghrm_list *given, size_t most)
 {
 	size_t left = mappings(parcel, member) - member->assigned;
 	size_t n = given->count;
@@ -137,7 +138,7 @@ static uint32_t assign(
 	if (n > left)
 		return GHRM_ARGUMENT_INVALID;
 	if (n == 0)
-		n = left < GHRM_LIST_MAX ? left : GHRM_LIST_MAX;
+		n = left < most ? left : most;
 	for (size_t i = 0; i < n; i++) {
 		struct ghrm_region named = { 0 };
 		uint32_t error;
@@ -231,9 +232,12 @@ static void encode_assigned(struct emulator *emulator, const struct parcel *parc
 		chosen, n, member->assigned < mappings(parcel, member));
 }
 
-/* Addresses, then the mapping if it is the final call. Changes nothing when it fails. */
+/*
+ * Addresses, then the mapping if it is the final call. Changes nothing when it fails. A reply has
+ * room for so many chosen addresses only; an accept on behalf of a VM has neither.
+ */
 static uint32_t accept(struct emulator *emulator, struct vm *vm, struct parcel *parcel,
-	struct member *member, const struct ghrm_accept *request)
+	struct member *member, const struct ghrm_accept *request, bool reply)
 {
 	bool done = request->flags & GHRM_ACCEPT_DONE, held = member->holds;
 	bool donate = parcel->trans_type == GHRM_TRANS_DONATE;
@@ -245,7 +249,8 @@ static uint32_t accept(struct emulator *emulator, struct vm *vm, struct parcel *
 		member->addresses = calloc(mappings(parcel, member), sizeof(*member->addresses));
 	}
 	if (member->addresses)
-		error = assign(vm, parcel, member, &request->regions);
+		error = assign(
+			vm, parcel, member, &request->regions, reply ? GHRM_LIST_MAX : SIZE_MAX);
 	if (error == GHRM_OK && done && member->assigned < mappings(parcel, member))
 		error = GHRM_ARGUMENT_INVALID;
 	if (error == GHRM_OK && done && !donate &&
@@ -262,7 +267,7 @@ static uint32_t accept(struct emulator *emulator, struct vm *vm, struct parcel *
 			member_reset(vm, parcel, member);
 		return error;
 	}
-	if (request->regions.count == 0)
+	if (reply && request->regions.count == 0)
 		encode_assigned(emulator, parcel, member, begin);
 	if (done && donate)
 		complete_donation(emulator, vm, parcel, member);
@@ -287,10 +292,19 @@ uint32_t accept_handle(
 	error = check_accept(emulator, vm, parcel, &request, &member);
 	if (error != GHRM_OK)
 		return error;
-	return accept(emulator, vm, parcel, member, &request);
+	return accept(emulator, vm, parcel, member, &request, true);
 }
 
-uint32_t accept_for_start(
+static uint32_t accept_on_behalf(struct emulator *emulator, struct vm *vm, struct parcel *parcel,
+	const struct ghrm_accept *request)
+{
+	struct member *member;
+	uint32_t error = check_accept(emulator, vm, parcel, request, &member);
+
+	return error == GHRM_OK ? accept(emulator, vm, parcel, member, request, false) : error;
+}
+
+uint32_t accept_as_memory(
 	struct emulator *emulator, struct vm *vm, struct parcel *parcel, bool sanitize)
 {
 	struct ghrm_accept request = { .handle = parcel->handle,
@@ -298,13 +312,26 @@ uint32_t accept_for_start(
 		.trans_type = (uint8_t)parcel->trans_type,
 		.flags = (uint8_t)(GHRM_ACCEPT_DONE | GHRM_ACCEPT_MAP_CONTIGUOUS |
 				   (sanitize ? GHRM_ACCEPT_SANITIZE : 0)) };
-	struct member *member;
-	uint32_t error = check_accept(emulator, vm, parcel, &request, &member);
 
-	if (error == GHRM_OK)
-		error = accept(emulator, vm, parcel, member, &request);
-	emulator->reply_size = 0;
-	return error;
+	return accept_on_behalf(emulator, vm, parcel, &request);
+}
+
+uint32_t accept_for_device(struct emulator *emulator, struct vm *vm, struct parcel *parcel,
+	const struct machine_device *device)
+{
+	struct ghrm_accept request = { .handle = parcel->handle,
+		.mem_type = device->io ? GHRM_MEM_IO : GHRM_MEM_NORMAL,
+		.trans_type = (uint8_t)parcel->trans_type,
+		.flags = GHRM_ACCEPT_DONE };
+	uint8_t place[2 * sizeof(uint64_t)]; /* a region on the wire */
+
+	if (device->fixed) {
+		util_put_le64(place, device->address);
+		util_put_le64(place + sizeof(uint64_t), parcel->total);
+		request.flags |= GHRM_ACCEPT_MAP_CONTIGUOUS;
+		request.regions = (struct ghrm_list){ .data = place, .count = 1 };
+	}
+	return accept_on_behalf(emulator, vm, parcel, &request);
 }
 
 uint32_t release_handle(

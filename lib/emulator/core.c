@@ -26,6 +26,7 @@ static const struct {
 	{ GHRM_VM_STOP, lifecycle_stop },
 	{ GHRM_VM_RESET, lifecycle_reset },
 	{ GHRM_VM_CONFIG_IMAGE, lifecycle_config_image },
+	{ GHRM_VM_AUTH_IMAGE, lifecycle_auth_image },
 	{ GHRM_VM_INIT, lifecycle_init },
 	{ GHRM_VM_GET_STATE, lifecycle_get_state },
 	{ GHRM_VM_GET_VMID, lifecycle_get_vmid },

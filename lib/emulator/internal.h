@@ -68,6 +68,7 @@ struct held {
 	struct member *member;
 };
 
+enum auth_type { AUTH_NONE, AUTH_PLATFORM, AUTH_ANDROID }; /* of an image, §3.11 */
 enum reset_stage { RESET_NONE, RESET_DEVICES, RESET_PARCELS, RESET_DONE };
 
 struct vm {
@@ -85,6 +86,8 @@ struct vm {
 	struct held *held; /* oldest first, but the newest fills the place of one that goes */
 	size_t n_held, held_room;
 	struct ghrm_vm_config_image image;
+	const struct machine_device *devices; /* the machine's */
+	size_t n_devices;
 	enum reset_stage reset;
 	struct ghrm_reassembly reassembly;
 	struct link link;
@@ -237,11 +240,20 @@ void parcel_forget(struct emulator *emulator, struct parcel *parcel);
 
 /* accept.c */
 request_handler accept_handle, release_handle;
-/* Accepts on behalf of a VM that is being started (§5.9): at one address, finally. */
-uint32_t accept_for_start(
+/* Accepts on behalf of a VM, finally (§5.9): as its memory, at one address. */
+uint32_t accept_as_memory(
 	struct emulator *emulator, struct vm *vm, struct parcel *parcel, bool sanitize);
+/* The same for a device of its boot configuration. A donation is forgotten when it succeeds. */
+uint32_t accept_for_device(struct emulator *emulator, struct vm *vm, struct parcel *parcel,
+	const struct machine_device *device);
 /* The VM lets go of the parcel. */
 void member_release(struct emulator *emulator, struct parcel *parcel, struct member *member);
+
+/* boot.c */
+/* The device of the VM's boot configuration that waits for this parcel of others; NULL for none. */
+const struct machine_device *boot_device(const struct vm *vm, const struct parcel *parcel);
+/* Accepts all that a VM gets at its start; false when the start has failed. */
+bool boot_accept(struct emulator *emulator, struct vm *vm);
 
 /* notify.c */
 request_handler notify_handle;
@@ -251,7 +263,8 @@ void notify_owner(struct emulator *emulator, struct parcel *parcel, uint32_t msg
 /* lifecycle.c */
 request_handler lifecycle_allocate, lifecycle_deallocate, lifecycle_start, lifecycle_stop;
 request_handler lifecycle_reset, lifecycle_config_image, lifecycle_init, lifecycle_get_state;
-request_handler lifecycle_get_vmid, lifecycle_host_get_type, lifecycle_set_status, lifecycle_exit;
+request_handler lifecycle_auth_image, lifecycle_get_vmid, lifecycle_host_get_type,
+	lifecycle_set_status, lifecycle_exit;
 /* Releases the newest parcel that the VM holds and tells its owner; false when it holds none. */
 bool lifecycle_release_newest(struct emulator *emulator, struct vm *vm);
 bool lifecycle_step(struct emulator *emulator, struct vm *vm);

@@ -7,9 +7,6 @@
 #define EXIT_CALL       0           /* exit types of VM_EXITED */
 #define EXIT_FORCED     7
 #define STOP_FORCE      1
-#define AUTH_NONE       0
-#define AUTH_PLATFORM   1
-#define AUTH_ANDROID    2
 #define OS_STATUS_LAST  7
 #define STATIC_VMID_END 64
 
@@ -139,6 +136,30 @@ uint32_t lifecycle_config_image(
 	return GHRM_OK;
 }
 
+/*
+ * The image of a platform VM is authenticated by the caller's parameters, which mean something to
+ * the platform only: here every image is genuine.
+ */
+uint32_t lifecycle_auth_image(
+	struct emulator *emulator, struct vm *vm, const uint8_t *payload, size_t size)
+{
+	struct vm *target;
+	uint32_t error;
+	uint16_t vmid;
+
+	if (vm->vmid != GHRM_VMID_HOST)
+		return GHRM_DENIED;
+	error = ghrm_decode_vm_auth_image(payload, size, &vmid);
+	if (error == GHRM_OK)
+		error = find_target(emulator, vm, vmid, GHRM_DENIED, &target);
+	if (error != GHRM_OK)
+		return error;
+	if (target->status != GHRM_VM_STATUS_AUTH)
+		return GHRM_VM_STATE;
+	set_status(emulator, target, GHRM_VM_STATUS_INIT);
+	return GHRM_OK;
+}
+
 uint32_t lifecycle_init(
 	struct emulator *emulator, struct vm *vm, const uint8_t *payload, size_t size)
 {
@@ -162,45 +183,11 @@ uint32_t lifecycle_init(
 	return GHRM_OK;
 }
 
-/* §5.9: what may be a VM's image, and what looks like its private memory. */
-static bool is_private_lend(const struct parcel *parcel, uint16_t vmid)
-{
-	return parcel->trans_type == GHRM_TRANS_LEND && parcel->mem_type == GHRM_MEM_NORMAL &&
-	       parcel->n_members == 1 && parcel->members[0].vmid == vmid &&
-	       parcel->members[0].rights == GHRM_RIGHT_RWX;
-}
-
-static bool accept_image(struct emulator *emulator, struct vm *vm, bool sanitize)
-{
-	struct parcel *parcel = parcel_find(emulator, vm->image.handle);
-
-	if (vm->image.vmid == 0)
-		return true; /* a VM of the machine file, which needs no image */
-	return parcel && is_private_lend(parcel, vm->vmid) && parcel->n_attributes == 0 &&
-	       accept_for_start(emulator, vm, parcel, sanitize) == GHRM_OK;
-}
-
-/* Step 3 of §5.9 is missing: the emulated VMs have no device tree whose labels could match. */
-static void accept_private(struct emulator *emulator, struct vm *vm, bool sanitize)
-{
-	struct parcel *parcel;
-
-	RB_FOREACH (parcel, parcel_tree, &emulator->parcels) {
-		if (parcel->label != 0 || !is_private_lend(parcel, vm->vmid) ||
-			parcel->members[0].holds || parcel->members[0].attr != GHRM_ATTR_NORMAL)
-			continue;
-		if (accept_for_start(emulator, vm, parcel, sanitize) != GHRM_OK)
-			emulator_log(emulator, "VM 0x%x could not take parcel %u as its memory",
-				vm->vmid, parcel->handle);
-	}
-}
-
 uint32_t lifecycle_start(
 	struct emulator *emulator, struct vm *vm, const uint8_t *payload, size_t size)
 {
 	struct vm *target;
 	uint16_t vmid;
-	bool sanitize;
 	uint32_t error = ghrm_decode_vmid(payload, size, &vmid, NULL);
 
 	if (error == GHRM_OK)
@@ -209,12 +196,10 @@ uint32_t lifecycle_start(
 		return error;
 	if (target->status != GHRM_VM_STATUS_READY)
 		return GHRM_VM_STATE;
-	sanitize = target->image.auth != AUTH_NONE;
-	if (!accept_image(emulator, target, sanitize)) {
+	if (!boot_accept(emulator, target)) {
 		set_status(emulator, target, GHRM_VM_STATUS_INIT_FAILED);
 		return GHRM_NORESOURCE;
 	}
-	accept_private(emulator, target, sanitize);
 	set_status(emulator, target, GHRM_VM_STATUS_RUNNING);
 	return GHRM_OK;
 }

@@ -36,6 +36,7 @@ struct machine *machine_free(struct machine *machine)
 	for (size_t i = 0; i < machine->n_vms; i++) {
 		free(machine->vms[i].memory);
 		free(machine->vms[i].reserved);
+		free(machine->vms[i].devices);
 	}
 	free(machine->vms);
 	free(machine);
@@ -196,6 +197,49 @@ static int read_reserved(
 	return 0;
 }
 
+/* Labels are told apart: the Resource Manager looks for the one device of a parcel's label. */
+static int read_device(
+	struct reader *reader, json_t *value, const char *where, struct machine_vm *vm)
+{
+	static const char *const known[] = { "type", "label", "address", NULL };
+	struct machine_device *device = &vm->devices[vm->n_devices];
+	const char *type = json_string_value(json_object_get(value, "type"));
+	uint64_t label;
+	int r;
+
+	r = check_keys(reader, value, where, known);
+	if (r < 0)
+		return r;
+	if (!type || (strcmp(type, "shared-memory") != 0 && strcmp(type, "io-memory") != 0))
+		return fault(reader, "%s.type: must be \"shared-memory\" or \"io-memory\"", where);
+	device->io = strcmp(type, "io-memory") == 0;
+	r = read_number(reader, value, where, "label", NULL, 0, UINT32_MAX, &label);
+	if (r < 0)
+		return r;
+	device->label = (uint32_t)label;
+	for (size_t i = 0; i < vm->n_devices; i++)
+		if (vm->devices[i].label == device->label)
+			return fault(
+				reader, "%s.label: the same as that of devices[%zu]", where, i);
+	vm->n_devices++;
+	device->fixed = json_object_get(value, "address") != NULL;
+	if (!device->fixed)
+		return 0;
+	if (device->io || vm->vmid == GHRM_VMID_HOST)
+		return fault(reader,
+			"%s.address: device memory and all memory of VM 3 is at its "
+			"physical address",
+			where);
+	r = read_number(reader, value, where, "address", NULL, 0, (1ull << vm->address_bits) - 1,
+		&device->address);
+	if (r < 0)
+		return r;
+	if (device->address % GHRM_PAGE_SIZE)
+		return fault(
+			reader, "%s.address: must be a multiple of the page size, 4096", where);
+	return 0;
+}
+
 /* Calls read for every element of an optional array, after room for all of them was made. */
 static int read_array(struct reader *reader, json_t *object, const char *where, const char *key,
 	void **ret_room, size_t size, struct machine_vm *vm,
@@ -285,13 +329,19 @@ static int check_reserved(struct reader *reader, const char *where, const struct
 					where, m, i);
 		}
 	}
+	for (size_t i = 0; i < vm->n_devices; i++)
+		for (size_t j = 0; vm->devices[i].fixed && j < vm->n_reserved; j++)
+			if (ranges_overlap(vm->reserved[j].address, vm->reserved[j].size,
+				    vm->devices[i].address, GHRM_PAGE_SIZE))
+				return fault(reader, "%s.devices[%zu].address: is in reserved[%zu]",
+					where, i, j);
 	return 0;
 }
 
 static int read_vm(struct reader *reader, json_t *value, const char *where, struct machine *machine)
 {
 	static const char *const known[] = { "vmid", "name", "state", "address_bits", "memory",
-		"reserved", NULL };
+		"reserved", "devices", NULL };
 	struct machine_vm *vm = &machine->vms[machine->n_vms];
 	uint64_t number, bits = 36;
 	int r;
@@ -326,6 +376,10 @@ static int read_vm(struct reader *reader, json_t *value, const char *where, stru
 		return r;
 	r = read_array(reader, value, where, "reserved", (void **)&vm->reserved,
 		sizeof(*vm->reserved), vm, read_reserved);
+	if (r < 0)
+		return r;
+	r = read_array(reader, value, where, "devices", (void **)&vm->devices, sizeof(*vm->devices),
+		vm, read_device);
 	return r < 0 ? r : check_reserved(reader, where, vm);
 }
 
@@ -488,62 +542,6 @@ int machine_load(const char *path, struct machine **ret, char **ret_error)
 	if (r < 0) {
 		*ret_error = reader.error;
 		return r;
-	}
-	*ret = TAKE_PTR(machine);
-	return 0;
-}
-
-static int default_host(struct machine_vm *host)
-{
-	static const struct machine_memory memory[] = {
-		{ false, 0, 0x09000000, 0 },
-		{ true, 0x09000000, 0x01000000, 0x09000000 },
-		{ false, 0x0a000000, GHRM_ADDRESS_LIMIT - 0x0a000000, 0x0a000000 },
-	};
-
-	*host = (struct machine_vm){ .vmid = GHRM_VMID_HOST,
-		.name = "hlos",
-		.state = GHRM_VM_STATUS_RUNNING,
-		.address_bits = MACHINE_MEMORY_BITS };
-	host->memory = malloc(sizeof(memory));
-	if (!host->memory)
-		return -ENOMEM;
-	memcpy(host->memory, memory, sizeof(memory));
-	host->n_memory = ARRAY_SIZE(memory);
-	return 0;
-}
-
-int machine_new_default(struct machine **ret)
-{
-	_cleanup_(machine_freep) struct machine *machine = calloc(1, sizeof(*machine));
-	int r;
-
-	if (!machine)
-		return -ENOMEM;
-	machine->max_mappings = 4;
-	machine->max_parcels = GHRM_PARCELS_MAX;
-	machine->queue_depth = 8;
-	for (unsigned vmid = 4; vmid <= 31; vmid++)
-		machine->access_list[vmid] = true;
-	machine->vms = calloc(5, sizeof(*machine->vms));
-	if (!machine->vms)
-		return -ENOMEM;
-	machine->n_vms = 1;
-	r = default_host(&machine->vms[0]);
-	if (r < 0)
-		return r;
-	for (uint16_t vmid = 0x80; vmid <= 0x83; vmid++) {
-		struct machine_vm *vm = &machine->vms[machine->n_vms++];
-
-		*vm = (struct machine_vm){ .vmid = vmid,
-			.state = GHRM_VM_STATUS_RUNNING,
-			.address_bits = 36,
-			.n_reserved = 1 };
-		snprintf(vm->name, sizeof(vm->name), "vm%02x", vmid);
-		vm->reserved = malloc(sizeof(*vm->reserved));
-		if (!vm->reserved)
-			return -ENOMEM;
-		vm->reserved[0] = (struct ghrm_region){ 0, 0x40000000 };
 	}
 	*ret = TAKE_PTR(machine);
 	return 0;

@@ -23,6 +23,14 @@ struct machine_memory {
 	uint64_t physical; /* where it really is */
 };
 
+/* What the VM's boot configuration (its device tree, in real ones) wants a parcel for, §5.9. */
+struct machine_device {
+	bool io; /* IO memory, else shared memory */
+	uint32_t label;
+	bool fixed;       /* the parcel goes to one address, in one piece */
+	uint64_t address; /* in the VM; 0 unless fixed */
+};
+
 struct machine_vm {
 	uint16_t vmid;
 	char name[MACHINE_NAME_MAX]; /* "hlos", "vm80" */
@@ -32,6 +40,8 @@ struct machine_vm {
 	size_t n_memory;
 	struct ghrm_region *reserved; /* for devices */
 	size_t n_reserved;
+	struct machine_device *devices;
+	size_t n_devices;
 };
 
 struct machine {

@@ -3,20 +3,32 @@
 /* MEM_NOTIFY and the notifications that it causes (§3.6, §3.8 to §3.10). */
 #include "emulator/internal.h"
 
-void notify_owner(struct emulator *emulator, struct parcel *parcel, uint32_t msg_id, uint16_t vmid)
+static struct ghrm_participant participant_of(const struct parcel *parcel, uint16_t vmid)
 {
-	struct ghrm_participant participant = {
+	return (struct ghrm_participant){
 		.handle = parcel->handle, .vmid = vmid, .tag = parcel->tagged ? parcel->tag : 0
 	};
-	size_t size =
-		ghrm_encode_participant(emulator->scratch, sizeof(emulator->scratch), &participant);
+}
 
-	if (!vm_reachable(parcel->owner)) {
-		emulator_log(emulator, "VM 0x%x cannot be told about parcel %u",
-			parcel->owner->vmid, parcel->handle);
+static void tell_owner(struct emulator *emulator, struct vm *owner, uint32_t msg_id,
+	const struct ghrm_participant *participant)
+{
+	size_t size =
+		ghrm_encode_participant(emulator->scratch, sizeof(emulator->scratch), participant);
+
+	if (!vm_reachable(owner)) {
+		emulator_log(emulator, "VM 0x%x cannot be told about parcel %u", owner->vmid,
+			participant->handle);
 		return;
 	}
-	link_notify(emulator, parcel->owner, msg_id, emulator->scratch, size);
+	link_notify(emulator, owner, msg_id, emulator->scratch, size);
+}
+
+void notify_owner(struct emulator *emulator, struct parcel *parcel, uint32_t msg_id, uint16_t vmid)
+{
+	struct ghrm_participant participant = participant_of(parcel, vmid);
+
+	tell_owner(emulator, parcel->owner, msg_id, &participant);
 }
 
 static void notify_shared(struct emulator *emulator, struct parcel *parcel, struct vm *target)
@@ -48,13 +60,23 @@ static void notify_recall(struct emulator *emulator, struct parcel *parcel, stru
 
 /*
  * A VM in state READY is not told: the Resource Manager accepts for it what its boot configuration
- * wants (§5.9). The emulated VMs have none, so only what was accepted before counts.
+ * wants (§5.9), which a parcel that is donated does not survive.
  */
 static uint32_t notify_ready(struct emulator *emulator, struct parcel *parcel, struct vm *target)
 {
-	if (!parcel_member(parcel, target->vmid)->holds)
-		return GHRM_MEM_RELEASED;
-	notify_owner(emulator, parcel, GHRM_NOTIF_MEM_ACCEPTED, target->vmid);
+	struct ghrm_participant participant = participant_of(parcel, target->vmid);
+	struct vm *owner = parcel->owner;
+	uint32_t msg_id = GHRM_NOTIF_MEM_ACCEPTED;
+
+	if (!parcel_member(parcel, target->vmid)->holds) {
+		const struct machine_device *device = boot_device(target, parcel);
+
+		if (!device)
+			return GHRM_MEM_RELEASED;
+		if (accept_for_device(emulator, target, parcel, device) != GHRM_OK)
+			msg_id = GHRM_NOTIF_MEM_RELEASED;
+	}
+	tell_owner(emulator, owner, msg_id, &participant);
 	return GHRM_OK;
 }
 

@@ -34,6 +34,8 @@ int vm_new(struct emulator *emulator, const struct machine_vm *description, stru
 	vm->linked = vm->status != GHRM_VM_STATUS_LOAD;
 	vm->normal = (struct extent){ .vm = vm };
 	vm->device = (struct extent){ .vm = vm, .io = true };
+	vm->devices = description->devices;
+	vm->n_devices = description->n_devices;
 	TAILQ_INIT(&vm->owned);
 	space_init(&vm->space, vm->vmid == GHRM_VMID_HOST, 1ull << description->address_bits);
 	for (size_t i = 0; i < description->n_reserved; i++)

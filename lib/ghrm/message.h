@@ -43,6 +43,7 @@ enum ghrm_msg_id {
 	GHRM_VM_STOP = 0x56000005,
 	GHRM_VM_RESET = 0x56000006,
 	GHRM_VM_CONFIG_IMAGE = 0x56000009,
+	GHRM_VM_AUTH_IMAGE = 0x5600000a,
 	GHRM_VM_INIT = 0x5600000b,
 	GHRM_VM_GET_STATE = 0x56000017,
 	GHRM_VM_GET_VMID = 0x56000024,
@@ -296,6 +297,14 @@ size_t ghrm_encode_vm_config_image(
 	void *buffer, size_t room, const struct ghrm_vm_config_image *config);
 uint32_t ghrm_decode_vm_config_image(
 	const void *payload, size_t size, struct ghrm_vm_config_image *ret);
+
+/* Its parameters are the platform's: they are counted, not interpreted. */
+struct ghrm_vm_auth_parameter {
+	uint32_t type, value;
+};
+size_t ghrm_encode_vm_auth_image(void *buffer, size_t room, uint16_t vmid,
+	const struct ghrm_vm_auth_parameter *parameters, uint16_t n);
+uint32_t ghrm_decode_vm_auth_image(const void *payload, size_t size, uint16_t *ret_vmid);
 
 struct ghrm_vm_set_status {
 	uint8_t os_status;

@@ -28,6 +28,7 @@ const char *ghrm_msg_name(uint32_t msg_id)
 		{ GHRM_VM_STOP, "VM_STOP" },
 		{ GHRM_VM_RESET, "VM_RESET" },
 		{ GHRM_VM_CONFIG_IMAGE, "VM_CONFIG_IMAGE" },
+		{ GHRM_VM_AUTH_IMAGE, "VM_AUTH_IMAGE" },
 		{ GHRM_VM_INIT, "VM_INIT" },
 		{ GHRM_VM_GET_STATE, "VM_GET_STATE" },
 		{ GHRM_VM_GET_VMID, "VM_GET_VMID" },
@@ -127,6 +128,32 @@ uint32_t ghrm_decode_vm_config_image(
 	ret->dtb_offset = wire_u64(&reader);
 	ret->dtb_size = wire_u64(&reader);
 	return request_finished(&reader);
+}
+
+size_t ghrm_encode_vm_auth_image(void *buffer, size_t room, uint16_t vmid,
+	const struct ghrm_vm_auth_parameter *parameters, uint16_t n)
+{
+	struct wire_writer writer = wire_writer(buffer, room);
+
+	wire_put_u16(&writer, vmid);
+	wire_put_u16(&writer, n);
+	for (size_t i = 0; i < n; i++) {
+		wire_put_u32(&writer, parameters[i].type);
+		wire_put_u32(&writer, parameters[i].value);
+	}
+	return wire_written(&writer);
+}
+
+uint32_t ghrm_decode_vm_auth_image(const void *payload, size_t size, uint16_t *ret_vmid)
+{
+	struct wire_reader reader = wire_reader(payload, size);
+	uint16_t vmid = wire_u16(&reader), n = wire_u16(&reader);
+
+	wire_skip(&reader, n * 2 * sizeof(uint32_t));
+	if (!wire_finished(&reader))
+		return GHRM_MSG_INVALID;
+	*ret_vmid = vmid;
+	return GHRM_OK;
 }
 
 size_t ghrm_encode_vm_set_status(void *buffer, size_t room, const struct ghrm_vm_set_status *status)

@@ -86,6 +86,8 @@ static void decode_vm_requests(const uint8_t *payload, size_t size)
 	require((ghrm_decode_vmid(payload, size, &vmid, &reserved) == GHRM_OK) == (size == 4));
 	require((ghrm_decode_vm_stop(payload, size, &stop) == GHRM_OK) == (size == 8));
 	require((ghrm_decode_vm_config_image(payload, size, &config) == GHRM_OK) == (size == 40));
+	if (ghrm_decode_vm_auth_image(payload, size, &vmid) == GHRM_OK)
+		require(size >= 4 && size % 8 == 4);
 	require((ghrm_decode_vm_set_status(payload, size, &status) == GHRM_OK) == (size == 4));
 	require((ghrm_decode_vm_exit(payload, size, &vm_exit) == GHRM_OK) == (size == 4));
 }

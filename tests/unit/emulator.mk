@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-emulator_tests = test_emulator_parcel test_emulator_accept test_emulator_vm test_emulator_link \
-	test_emulator_machine test_emulator_server test_emulator_model
+emulator_tests = test_emulator_parcel test_emulator_accept test_emulator_vm test_emulator_boot \
+	test_emulator_link test_emulator_machine test_emulator_server test_emulator_model
 check_PROGRAMS += $(emulator_tests)
 TESTS += $(emulator_tests)
 
@@ -10,6 +10,8 @@ test_emulator_accept_SOURCES = tests/unit/test_emulator_accept.c tests/unit/emul
 test_emulator_accept_LDADD = libemulator.la $(CHECK_LIBS)
 test_emulator_vm_SOURCES = tests/unit/test_emulator_vm.c tests/unit/emulator_bench.h
 test_emulator_vm_LDADD = libemulator.la $(CHECK_LIBS)
+test_emulator_boot_SOURCES = tests/unit/test_emulator_boot.c tests/unit/emulator_bench.h
+test_emulator_boot_LDADD = libemulator.la $(CHECK_LIBS)
 test_emulator_link_SOURCES = tests/unit/test_emulator_link.c tests/unit/emulator_bench.h
 test_emulator_link_LDADD = libemulator.la $(CHECK_LIBS)
 test_emulator_machine_SOURCES = tests/unit/test_emulator_machine.c

@@ -46,7 +46,11 @@ START_TEST(machine_file_is_read)
 	ck_assert_int_eq(
 		load("{ \"queue_depth\": 4, \"access_list_vmids\": [\"4-6\", 9], \"vms\": [ " VM3
 		     ", { \"vmid\": \"0x80\", \"name\": \"guest\", \"state\": \"ready\","
-		     " \"reserved\": [ { \"address\": 0, \"size\": \"0x1000\" } ] } ] }",
+		     " \"reserved\": [ { \"address\": 0, \"size\": \"0x1000\" } ],"
+		     " \"devices\": ["
+		     " { \"type\": \"shared-memory\", \"label\": 66, \"address\": \"1G\" },"
+		     " { \"type\": \"shared-memory\", \"label\": \"0xffffffff\" },"
+		     " { \"type\": \"io-memory\", \"label\": 0 } ] } ] }",
 			&machine, error, sizeof(error)),
 		0);
 	ck_assert_uint_eq(machine->queue_depth, 4);
@@ -61,11 +65,25 @@ START_TEST(machine_file_is_read)
 	ck_assert_str_eq(machine->vms[1].name, "guest");
 	ck_assert_uint_eq(machine->vms[1].state, GHRM_VM_STATUS_READY);
 	ck_assert_uint_eq(machine->vms[1].address_bits, 36);
+	ck_assert_uint_eq(machine->vms[0].n_devices, 0);
+	ck_assert_uint_eq(machine->vms[1].n_devices, 3);
+	ck_assert_uint_eq(machine->vms[1].devices[0].label, 66);
+	ck_assert(machine->vms[1].devices[0].fixed && !machine->vms[1].devices[0].io);
+	ck_assert_uint_eq(machine->vms[1].devices[0].address, 1 << 30);
+	ck_assert_uint_eq(machine->vms[1].devices[1].label, UINT32_MAX);
+	ck_assert(!machine->vms[1].devices[1].fixed && !machine->vms[1].devices[1].io);
+	ck_assert_uint_eq(machine->vms[1].devices[2].label, 0);
+	ck_assert(!machine->vms[1].devices[2].fixed && machine->vms[1].devices[2].io);
 	machine_free(machine);
 }
 END_TEST
 
 #define MEMORY(text) "{ \"vms\": [ { \"vmid\": 3, \"memory\": [ " text " ] } ] }"
+
+#define DEVICES(text)                                                                         \
+	"{ \"vms\": [ { \"vmid\": 128, \"reserved\": [ { \"address\": 0, \"size\": 8192 } ]," \
+	" \"devices\": [ " text " ] } ] }"
+#define SHM "{ \"type\": \"shared-memory\", \"label\": "
 
 /* { file, error } */
 static const char *const faulty[][2] = {
@@ -110,6 +128,30 @@ static const char *const faulty[][2] = {
 	{ "{ \"vms\": [ { \"vmid\": 4, \"reserved\": [ { \"address\": 0, \"size\": 8192 } ],"
 	  " \"memory\": [ { \"type\": \"normal\", \"address\": 4096, \"size\": 4096 } ] } ] }",
 		" vms[0].memory[0]: overlaps reserved[0]" },
+	{ "{ \"vms\": [ { \"vmid\": 3, \"devices\": {} } ] }",
+		" vms[0].devices: must be an array" },
+	{ DEVICES("66"), " vms[0].devices[0]: must be an object" },
+	{ DEVICES("{ \"type\": \"disk\", \"label\": 1 }"),
+		" vms[0].devices[0].type: must be \"shared-memory\" or \"io-memory\"" },
+	{ DEVICES("{ \"label\": 1 }"),
+		" vms[0].devices[0].type: must be \"shared-memory\" or \"io-memory\"" },
+	{ DEVICES(SHM "1, \"size\": 4096 }"), " vms[0].devices[0]: unknown key \"size\"" },
+	{ DEVICES("{ \"type\": \"io-memory\" }"), " vms[0].devices[0].label: is missing" },
+	{ DEVICES(SHM "\"0x100000000\" }"),
+		" vms[0].devices[0].label: must be from 0 to 4294967295" },
+	{ DEVICES(SHM "1 }, " SHM "2 }, " SHM "1 }"),
+		" vms[0].devices[2].label: the same as that of devices[0]" },
+	{ DEVICES(SHM "1 }, " SHM "2, \"address\": 12289 }"),
+		" vms[0].devices[1].address: must be a multiple of the page size, 4096" },
+	{ DEVICES(SHM "1, \"address\": \"0x1000000000\" }"),
+		" vms[0].devices[0].address: must be from 0 to 68719476735" },
+	{ DEVICES(SHM "1, \"address\": 4096 }"), " vms[0].devices[0].address: is in reserved[0]" },
+	{ DEVICES("{ \"type\": \"io-memory\", \"label\": 1, \"address\": 4096 }"),
+		" vms[0].devices[0].address: device memory and all memory of VM 3 is at its "
+		"physical address" },
+	{ "{ \"vms\": [ { \"vmid\": 3, \"devices\": [ " SHM "1, \"address\": 4096 } ] } ] }",
+		" vms[0].devices[0].address: device memory and all memory of VM 3 is at its "
+		"physical address" },
 };
 
 START_TEST(faulty_machine_file_is_refused_with_the_place)

@@ -125,6 +125,46 @@ START_TEST(start_without_a_proper_image_fails_the_vm)
 }
 END_TEST
 
+static uint32_t auth_image(struct bench *bench, uint16_t from, uint16_t vmid, uint16_t n)
+{
+	static const struct ghrm_vm_auth_parameter parameters[] = { { 1, 2 }, { 3, 4 } };
+	uint8_t payload[32];
+
+	return bench_call(bench, from, GHRM_VM_AUTH_IMAGE, payload,
+		ghrm_encode_vm_auth_image(payload, sizeof(payload), vmid, parameters, n));
+}
+
+START_TEST(platform_image_is_authenticated_before_init)
+{
+	struct bench *bench = bench_new();
+	uint8_t cut[] = { 0x84, 0, 1, 0, 1, 0, 0, 0, 2, 0, 0 };
+
+	ck_assert_uint_eq(bench_vm(bench, HOST, GHRM_VM_ALLOCATE, 0), GHRM_OK);
+	ck_assert_uint_eq(bench_lend(bench, 0x84, RWX, BASE, PAGE), GHRM_OK);
+	ck_assert_uint_eq(auth_image(bench, HOST, 0x84, 0), GHRM_VM_STATE);
+	ck_assert_uint_eq(config_image(bench, 0x84, 1, 0, PAGE), GHRM_OK);
+	ck_assert_uint_eq(state_of(bench, 0x84), GHRM_VM_STATUS_AUTH);
+	ck_assert_uint_eq(bench_vm(bench, HOST, GHRM_VM_INIT, 0x84), GHRM_VM_STATE);
+	ck_assert_uint_eq(bench_call(bench, GUEST, GHRM_VM_AUTH_IMAGE, cut, sizeof(cut)),
+		GHRM_DENIED); /* before the length */
+	ck_assert_uint_eq(
+		bench_call(bench, HOST, GHRM_VM_AUTH_IMAGE, cut, sizeof(cut)), GHRM_MSG_INVALID);
+	ck_assert_uint_eq(auth_image(bench, HOST, 0x90, 2), GHRM_VMID_INVALID);
+	ck_assert_uint_eq(auth_image(bench, HOST, HOST, 2), GHRM_DENIED); /* nobody's */
+	ck_assert_uint_eq(auth_image(bench, HOST, GUEST, 2), GHRM_VM_STATE);
+	bench_forget(bench);
+	ck_assert_uint_eq(auth_image(bench, HOST, 0x84, 2), GHRM_OK);
+	ck_assert_uint_eq(bench->n_notes, 1);
+	expect_status(bench, 0, 0x84, GHRM_VM_STATUS_INIT);
+	ck_assert_uint_eq(auth_image(bench, HOST, 0x84, 2), GHRM_VM_STATE);
+	ck_assert_uint_eq(bench_vm(bench, HOST, GHRM_VM_INIT, 0x84), GHRM_OK);
+	ck_assert_uint_eq(bench_vm(bench, HOST, GHRM_VM_START, 0x84), GHRM_OK);
+	ck_assert_str_eq(
+		bench_probe(bench, 0x84, FIRST, PAGE), "phys=0x80000000 size=0x1000 7 15 parcel");
+	bench_free(bench);
+}
+END_TEST
+
 START_TEST(stop_reset_reclaim_deallocate)
 {
 	struct bench *bench = bench_new();
@@ -321,6 +361,7 @@ int main(void)
 	tcase_add_test(tc, start_accepts_the_image_at_one_address);
 	tcase_add_test(tc, start_swallows_unlabelled_private_memory);
 	tcase_add_test(tc, start_without_a_proper_image_fails_the_vm);
+	tcase_add_test(tc, platform_image_is_authenticated_before_init);
 	tcase_add_test(tc, stop_reset_reclaim_deallocate);
 	tcase_add_test(tc, polite_stop_reaches_the_vm_which_exits);
 	tcase_add_test(tc, what_kills_the_original_is_an_error_here);

@@ -73,6 +73,12 @@ static uint32_t config_error(const uint8_t *payload, size_t size)
 	return ghrm_decode_vm_config_image(payload, size, &config);
 }
 
+static uint32_t auth_error(const uint8_t *payload, size_t size)
+{
+	uint16_t vmid;
+	return ghrm_decode_vm_auth_image(payload, size, &vmid);
+}
+
 static uint32_t set_status_error(const uint8_t *payload, size_t size)
 {
 	struct ghrm_vm_set_status status;
@@ -133,6 +139,13 @@ static size_t config_full(void *buffer, size_t room)
 		buffer, room, &(struct ghrm_vm_config_image){ 0x80, 1, 5, 1, 2, 3, 4 });
 }
 
+static size_t auth_full(void *buffer, size_t room)
+{
+	static const struct ghrm_vm_auth_parameter parameters[] = { { 1, 2 }, { 3, 4 } };
+
+	return ghrm_encode_vm_auth_image(buffer, room, 0x80, parameters, 2);
+}
+
 static size_t set_status_full(void *buffer, size_t room)
 {
 	return ghrm_encode_vm_set_status(buffer, room, &(struct ghrm_vm_set_status){ 4, 9 });
@@ -167,6 +180,7 @@ static const struct {
 	{ "vmid", vmid_full, vmid_error, 4, { 4 }, false },
 	{ "stop", stop_full, stop_error, 8, { 8 }, false },
 	{ "config image", config_full, config_error, 40, { 40 }, false },
+	{ "auth image", auth_full, auth_error, 20, { 20 }, false },
 	{ "set status", set_status_full, set_status_error, 4, { 4 }, false },
 	{ "exit", exit_full, exit_error, 4, { 4 }, false },
 };
