@@ -237,7 +237,9 @@ int connection_new(struct varlink_thread *thread, int fd)
 	connection->thread = thread;
 	connection->fd = fd;
 	output_init(&connection->output);
-	r = peer_read(&connection->peer, fd, &gone);
+	r = peer_read_credentials(&connection->peer, fd);
+	if (r >= 0)
+		r = peer_read_process(&connection->peer, fd, &gone);
 	if (r >= 0 && gone && !connection_is_hung_up(connection))
 		r = -ESRCH;
 	if (r >= 0)

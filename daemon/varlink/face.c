@@ -242,7 +242,7 @@ static void *on_opened(struct varlink_connection *connection, void *userdata)
 	struct client *client;
 
 	client = client_new(varlink_connection_id(connection), peer->uid, peer->pid, peer->groups,
-		peer->n_groups, peer->unit);
+		peer->n_groups, peer->unit, peer->unit_unknown);
 	if (client)
 		broker_post_opened(face->broker, client);
 	return client;

@@ -72,11 +72,13 @@ void output_done(struct varlink_output *output);
 
 /* ---- peer.c ---- */
 
+/* Asks the kernel for uid, gid and pid of the other end. Returns 0 or -errno. */
+int peer_read_credentials(struct varlink_peer *peer, int fd);
 /*
- * Asks the kernel who is at the other end. pidfd stays -1 when the process cannot be told for
- * certain; gone says that it has ended. Returns 0 or -errno.
+ * Then for all the rest, which costs more. pidfd stays -1 when the process cannot be told for
+ * certain; gone says that it has ended. Returns 0 or -errno; peer is done then.
  */
-int peer_read(struct varlink_peer *peer, int fd, bool *ret_gone);
+int peer_read_process(struct varlink_peer *peer, int fd, bool *ret_gone);
 void peer_done(struct varlink_peer *peer);
 
 /* ---- connection.c ---- */

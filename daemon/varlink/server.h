@@ -45,7 +45,8 @@ struct varlink_peer {
 	int pidfd;     /* -1 when the process was gone already or cannot be told for certain */
 	gid_t *groups; /* primary and supplementary */
 	size_t n_groups;
-	char *unit; /* systemd unit, NULL when there is none */
+	char *unit;        /* systemd unit, NULL when there is none or it is unknown */
+	bool unit_unknown; /* could not be found out: no NULL to rely on */
 };
 
 struct varlink_method {

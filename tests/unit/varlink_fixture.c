@@ -171,9 +171,10 @@ static void do_who(struct varlink_call *call, json_t *parameters _unused_, void 
 	for (size_t i = 0; i < peer->n_groups; i++)
 		json_array_append_new(groups, json_integer(peer->groups[i]));
 	varlink_reply(call,
-		json_pack("{s:i, s:i, s:i, s:o, s:b, s:s?, s:I}", "uid", peer->uid, "gid",
+		json_pack("{s:i, s:i, s:i, s:o, s:b, s:s?, s:b, s:I}", "uid", peer->uid, "gid",
 			peer->gid, "pid", peer->pid, "groups", groups, "pidfd", peer->pidfd >= 0,
-			"unit", peer->unit, "id", (json_int_t)varlink_connection_id(connection)),
+			"unit", peer->unit, "unit_unknown", peer->unit_unknown, "id",
+			(json_int_t)varlink_connection_id(connection)),
 		-1);
 }
 
