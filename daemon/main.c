@@ -335,6 +335,7 @@ int main(int argc, char **argv)
 	case OPTIONS_USAGE: options_done(&daemon.options); return 2;
 	}
 	log_open("ghmemd", daemon.options.log_level);
+	startup_raise_limits();
 	evthread_use_pthreads();
 	if (start(&daemon) == 0) {
 		event_base_dispatch(daemon.base);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Ends of connections, bounds and peers of the Varlink server; descriptors have their own test. */
+/* Ends of connections and peers of the Varlink server; bounds and descriptors have their own tests. */
 
 #include <check.h>
 #include <errno.h>
@@ -470,29 +470,6 @@ START_TEST(stopped_listening_keeps_open_connections)
 }
 END_TEST
 
-START_TEST(connections_over_the_maximum_are_closed)
-{
-	struct client second, third;
-
-	client_close(&client);
-	fixture_stop();
-	fixture_start_with(2, 2);
-	client_connect(&client);
-	client_expect_alive(&client);
-	client_connect(&second);
-	client_expect_alive(&second);
-	client_connect(&third);
-	client_expect_end(&third);
-	client_close(&third);
-	client_close(&second);
-	fixture_await(&counters.closed, 1);
-	usleep(20000);
-	client_connect(&second);
-	client_expect_alive(&second);
-	client_close(&second);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("varlink_connections");
@@ -523,7 +500,6 @@ int main(void)
 	tcase_add_test(tcase, a_thousand_connections_leave_nothing);
 	tcase_add_test(tcase, out_of_band_bytes_disturb_nobody_else);
 	tcase_add_test(tcase, stopped_listening_keeps_open_connections);
-	tcase_add_test(tcase, connections_over_the_maximum_are_closed);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
