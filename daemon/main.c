@@ -342,6 +342,7 @@ int main(int argc, char **argv)
 	case OPTIONS_FAILED: options_done(&daemon.options); return EXIT_FAILURE;
 	}
 	log_open("ghmemd", daemon.options.log_level);
+	startup_raise_limits();
 	evthread_use_pthreads();
 	started = start(&daemon);
 	if (started == 0) {

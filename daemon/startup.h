@@ -11,6 +11,9 @@
 #include "daemon/options.h"
 #include "policy/policy.h"
 
+/* Takes as many descriptors as the system gives: clients and their memory need them. */
+void startup_raise_limits(void);
+
 /*
  * Makes the state directory if need be and locks it. Returns the descriptor of the lock file, which
  * is held as long as it is open, or -errno.

@@ -66,14 +66,15 @@ struct request *request_free(struct request *request)
 	return NULL;
 }
 
-struct client *client_new(
-	uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups, const char *unit)
+struct client *client_new(uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups,
+	const char *unit, bool unit_unknown)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client)
 		return NULL;
 	*client = (struct client){ .id = id, .uid = uid, .pid = pid, .n_groups = n_groups };
+	client->unit_unknown = unit_unknown;
 	client->groups = calloc(n_groups + 1, sizeof(gid_t));
 	client->unit = unit ? strdup(unit) : NULL;
 	if (!client->groups || (unit && !client->unit))

@@ -171,6 +171,6 @@ struct client {
 };
 
 /* Copies groups and unit. Returns NULL when out of memory. */
-struct client *client_new(
-	uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups, const char *unit);
+struct client *client_new(uint64_t id, uid_t uid, pid_t pid, const gid_t *groups, size_t n_groups,
+	const char *unit, bool unit_unknown);
 struct client *client_free(struct client *client); /* accepts and returns NULL */

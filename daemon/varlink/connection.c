@@ -102,9 +102,9 @@ static void connection_run(struct varlink_connection *connection)
 	connection->running = true;
 	while (!connection->dead && !connection->current && !connection->eof &&
 		!connection->fault) {
-		if (connection->output.unsent > VARLINK_OUTPUT_PAUSE) {
+		if (output_is_full(&connection->output)) {
 			connection_flush(connection);
-			if (connection->output.unsent > VARLINK_OUTPUT_PAUSE)
+			if (output_is_full(&connection->output))
 				break;
 		}
 		if (calls++ == CALLS_IN_A_ROW) {
@@ -223,11 +223,40 @@ static int connection_watch(struct varlink_connection *connection)
 	return 0;
 }
 
+/* Before more is spent on the connection than it takes to know whose it is. */
+static int connection_enter_bounds(struct varlink_connection *connection)
+{
+	struct varlink_server *server = connection->thread->server;
+	const struct varlink_server_options *options = &server->options;
+	uid_t uid = connection->peer.uid;
+	struct bounds_use use;
+	int r;
+
+	r = bounds_enter(server, uid, &use);
+	if (r == -EUSERS && server_may_complain(&server->next_refusal))
+		log_warning("uid %u may not connect: it has %zu connections (of %zu), and %zu are "
+			    "open in all (of %zu)",
+			uid, use.of_uid, options->connections_per_uid, use.all,
+			options->connections_max);
+	return r;
+}
+
+static int connection_init(struct varlink_connection *connection)
+{
+	bool gone;
+	int r;
+
+	r = peer_read_process(&connection->peer, connection->fd, &gone);
+	if (r >= 0 && gone && !connection_is_hung_up(connection))
+		r = -ESRCH;
+	return r < 0 ? r : connection_watch(connection);
+}
+
 int connection_new(struct varlink_thread *thread, int fd)
 {
 	struct varlink_server *server = thread->server;
 	struct varlink_connection *connection = calloc(1, sizeof(*connection));
-	bool gone;
+	uid_t uid;
 	int r;
 
 	if (!connection) {
@@ -237,22 +266,28 @@ int connection_new(struct varlink_thread *thread, int fd)
 	connection->thread = thread;
 	connection->fd = fd;
 	output_init(&connection->output);
-	r = peer_read(&connection->peer, fd, &gone);
-	if (r >= 0 && gone && !connection_is_hung_up(connection))
-		r = -ESRCH;
+	r = peer_read_credentials(&connection->peer, fd);
 	if (r >= 0)
-		r = connection_watch(connection);
+		r = connection_enter_bounds(connection);
+	if (r < 0)
+		goto refused;
+	uid = connection->peer.uid;
+	r = connection_init(connection);
 	if (r < 0) {
-		peer_done(&connection->peer);
-		util_close(fd);
-		free(connection);
-		return r;
+		bounds_leave(server, uid);
+		goto refused;
 	}
 	connection->id = atomic_fetch_add(&server->next_id, 1);
 	LIST_INSERT_HEAD(&thread->connections, connection, link);
 	if (server->options.opened)
 		connection->userdata = server->options.opened(connection, server->options.userdata);
 	return 0;
+
+refused:
+	peer_done(&connection->peer);
+	util_close(fd);
+	free(connection);
+	return r;
 }
 
 struct varlink_connection *connection_free(struct varlink_connection *connection)
@@ -271,10 +306,11 @@ struct varlink_connection *connection_free(struct varlink_connection *connection
 	LIST_REMOVE(connection, link);
 	input_done(&connection->input);
 	output_done(&connection->output);
+	/* Before the client can see its end: it may connect again at once. */
+	bounds_leave(server, connection->peer.uid);
 	peer_done(&connection->peer);
 	util_close(connection->fd);
 	free(connection);
-	atomic_fetch_sub(&server->n_connections, 1);
 	return NULL;
 }
 

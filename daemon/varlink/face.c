@@ -2,6 +2,7 @@
 #include "daemon/varlink/face.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 
 #include "daemon/varlink/decode.h"
 #include "daemon/varlink/idl.h"
@@ -242,7 +243,7 @@ static void *on_opened(struct varlink_connection *connection, void *userdata)
 	struct client *client;
 
 	client = client_new(varlink_connection_id(connection), peer->uid, peer->pid, peer->groups,
-		peer->n_groups, peer->unit);
+		peer->n_groups, peer->unit, peer->unit_unknown);
 	if (client)
 		broker_post_opened(face->broker, client);
 	return client;
@@ -274,8 +275,27 @@ static void on_thread_stopped(void *thread_userdata, void *userdata _unused_)
 	mailbox_unwatch(&desk->mailbox);
 }
 
+static size_t descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 1024 : limit.rlim_cur;
+}
+
 int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned threads)
 {
+	struct varlink_server_options options = {
+		.vendor = "ghmemd project",
+		.product = "ghmemd",
+		.version = VERSION,
+		.url = "man:ghmemd(8)",
+		.interfaces = interfaces,
+		.threads = threads,
+		.opened = on_opened,
+		.closed = on_closed,
+		.thread_started = on_thread_started,
+		.thread_stopped = on_thread_stopped,
+	};
 	struct face *face = calloc(1, sizeof(*face));
 	int r;
 
@@ -288,20 +308,9 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 		free(face);
 		return -ENOMEM;
 	}
-	r = varlink_server_new(&face->server, listen_fd,
-		&(struct varlink_server_options){
-			.vendor = "ghmemd project",
-			.product = "ghmemd",
-			.version = VERSION,
-			.url = "man:ghmemd(8)",
-			.interfaces = interfaces,
-			.userdata = face,
-			.threads = threads,
-			.opened = on_opened,
-			.closed = on_closed,
-			.thread_started = on_thread_started,
-			.thread_stopped = on_thread_stopped,
-		});
+	options.userdata = face;
+	varlink_server_bound_connections(&options, descriptor_limit());
+	r = varlink_server_new(&face->server, listen_fd, &options);
 	if (r < 0) {
 		free(face->desks);
 		free(face);

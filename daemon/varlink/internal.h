@@ -3,12 +3,14 @@
 
 /*
  * What the files of the Varlink server share. Everything here belongs to one I/O thread, except
- * struct varlink_server, whose fields are constant once the threads run, but for the atomic ones.
+ * struct varlink_server, whose fields are constant once the threads run, but for the atomic ones and
+ * the bounds.
  */
 
 #include <stdatomic.h>
 
 #include <bsd/sys/queue.h>
+#include <bsd/sys/tree.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
 
@@ -61,23 +63,54 @@ struct varlink_packet {
 struct varlink_output {
 	STAILQ_HEAD(, varlink_packet) packets;
 	size_t unsent; /* bytes */
+	size_t n_fds;  /* descriptors that wait */
 };
 
 void output_init(struct varlink_output *output);
 /* Owns data (size bytes, malloc'ed) and fd, also on failure. Returns 0 or -ENOMEM. */
 int output_queue(struct varlink_output *output, char *data, size_t size, int fd);
+/* So much waits that no further call is to be read: bytes, or any descriptor, since those are few. */
+bool output_is_full(const struct varlink_output *output);
 /* Returns 0 when all is sent, -EAGAIN when the peer must read first, another -errno when it is gone. */
 int output_flush(struct varlink_output *output, int fd);
 void output_done(struct varlink_output *output);
 
 /* ---- peer.c ---- */
 
+/* Asks the kernel for uid, gid and pid of the other end. Returns 0 or -errno. */
+int peer_read_credentials(struct varlink_peer *peer, int fd);
 /*
- * Asks the kernel who is at the other end. pidfd stays -1 when the process cannot be told for
- * certain; gone says that it has ended. Returns 0 or -errno.
+ * Then for all the rest, which costs more. pidfd stays -1 when the process cannot be told for
+ * certain; gone says that it has ended. Returns 0 or -errno; peer is done then.
  */
-int peer_read(struct varlink_peer *peer, int fd, bool *ret_gone);
+int peer_read_process(struct varlink_peer *peer, int fd, bool *ret_gone);
 void peer_done(struct varlink_peer *peer);
+
+/* ---- bounds.c ---- */
+
+/*
+ * How many connections each uid has. The one thing that the threads share under a lock: a bound holds
+ * for all threads together and decides at once, while a letter to an owner of the counts would leave
+ * the accepted connection in between. The lock is held for a look into a tree, and across no call.
+ */
+struct bounds {
+	pthread_mutex_t lock;
+	size_t n;
+	RB_HEAD(uid_use_tree, uid_use) uids; /* those that have any */
+};
+
+struct bounds_use {
+	size_t of_uid, all;
+};
+
+void bounds_init(struct bounds *bounds);
+void bounds_done(struct bounds *bounds);
+/*
+ * Counts a connection. Returns 0, -EUSERS when a bound is reached or -ENOMEM, and then it is not
+ * counted; use is what there was before.
+ */
+int bounds_enter(struct varlink_server *server, uid_t uid, struct bounds_use *ret_use);
+void bounds_leave(struct varlink_server *server, uid_t uid);
 
 /* ---- connection.c ---- */
 
@@ -154,6 +187,10 @@ struct varlink_server {
 	_Atomic unsigned n_listening; /* the thread that makes it 0 closes listen_fd */
 	_Atomic bool stop_listening_posted;
 	_Atomic uint64_t next_id;
-	_Atomic size_t n_connections;
-	_Atomic uint64_t next_complaint; /* monotonic microseconds */
+	struct bounds bounds;
+	/* When each may be logged again, monotonic microseconds. */
+	_Atomic uint64_t next_complaint, next_refusal;
 };
+
+/* True when the time has come, which is then moved on: a line in a while is enough. */
+bool server_may_complain(_Atomic uint64_t *next);

@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += libvarlink.la
 libvarlink_la_SOURCES = \
 	daemon/varlink/server.h daemon/varlink/server.c \
 	daemon/varlink/internal.h \
+	daemon/varlink/bounds.c \
 	daemon/varlink/connection.c \
 	daemon/varlink/input.c \
 	daemon/varlink/output.c \

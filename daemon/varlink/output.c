@@ -10,6 +10,7 @@ void output_init(struct varlink_output *output)
 {
 	STAILQ_INIT(&output->packets);
 	output->unsent = 0;
+	output->n_fds = 0;
 }
 
 int output_queue(struct varlink_output *output, char *data, size_t size, int fd)
@@ -26,7 +27,19 @@ int output_queue(struct varlink_output *output, char *data, size_t size, int fd)
 	packet->fd = fd;
 	STAILQ_INSERT_TAIL(&output->packets, packet, link);
 	output->unsent += size;
+	output->n_fds += fd >= 0;
 	return 0;
+}
+
+bool output_is_full(const struct varlink_output *output)
+{
+	return output->unsent > VARLINK_OUTPUT_PAUSE || output->n_fds > 0;
+}
+
+static void output_close_fd(struct varlink_output *output, struct varlink_packet *packet)
+{
+	output->n_fds -= packet->fd >= 0;
+	packet->fd = util_close(packet->fd);
 }
 
 static void output_drop_first(struct varlink_output *output)
@@ -35,7 +48,7 @@ static void output_drop_first(struct varlink_output *output)
 
 	STAILQ_REMOVE_HEAD(&output->packets, link);
 	output->unsent -= packet->size - packet->sent;
-	util_close(packet->fd);
+	output_close_fd(output, packet);
 	free(packet->data);
 	free(packet);
 }
@@ -48,7 +61,7 @@ static void output_advance(struct varlink_output *output, size_t sent)
 
 		if (n > sent)
 			n = sent;
-		packet->fd = util_close(packet->fd);
+		output_close_fd(output, packet);
 		packet->sent += n;
 		output->unsent -= n;
 		sent -= n;

@@ -7,12 +7,16 @@
 #include <stdio.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <systemd/sd-daemon.h>
 #include <systemd/sd-login.h>
 
 /* Linux 6.5; the headers of Debian 12 do not have it. */
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
+
+/* PF_EXITING among the flags of /proc/PID/stat; never taken back. */
+#define PROCESS_FLAG_EXITING 0x4u
 
 static bool pidfd_is_alive(int pidfd)
 {
@@ -116,9 +120,41 @@ static int peer_read_pidfd(struct varlink_peer *peer, int fd, bool *ret_gone)
 	}
 }
 
+/*
+ * A process whose first thread ends before the others is alive, yet the kernel tells the root as that
+ * thread's place in a version 1 hierarchy, so that it could walk out of its unit. True also when it
+ * cannot be found out.
+ */
+static bool process_is_exiting(pid_t pid)
+{
+	char path[64], text[512];
+	const char *end;
+	unsigned flags;
+	size_t n;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return true;
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	/* The name before the last parenthesis is the process's own choice. */
+	end = strrchr(text, ')');
+	return !end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
+	       (flags & PROCESS_FLAG_EXITING);
+}
+
+/*
+ * What cannot be found out must not pass for "in no unit": deny rules with `units` would be evaded.
+ * "In no unit" is believed of a process that is still there, from systemd, which says so with
+ * -ENODATA; without systemd there are no units to be in.
+ */
 static int peer_read_unit(struct varlink_peer *peer)
 {
 	char *unit = NULL;
+	bool known;
 	int r;
 
 	if (peer->pidfd < 0 || peer->pid <= 0)
@@ -126,27 +162,36 @@ static int peer_read_unit(struct varlink_peer *peer)
 	r = sd_pid_get_unit(peer->pid, &unit);
 	if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
 		return r;
-	/* The unit was looked up by number: it is this process's if that still lives. */
-	if (r >= 0 && pidfd_is_alive(peer->pidfd))
+	known = r >= 0 || sd_booted() == 0 || (r == -ENODATA && !process_is_exiting(peer->pid));
+	/* It was looked up by number: it is about this process if that still lives. */
+	if (known && pidfd_is_alive(peer->pidfd)) {
 		peer->unit = unit;
-	else
+		peer->unit_unknown = false;
+	} else {
 		free(unit);
+	}
 	return 0;
 }
 
-int peer_read(struct varlink_peer *peer, int fd, bool *ret_gone)
+int peer_read_credentials(struct varlink_peer *peer, int fd)
 {
 	struct ucred ucred;
 	socklen_t size = sizeof(ucred);
-	int r;
 
-	*peer = (struct varlink_peer){ .pidfd = -1 };
-	*ret_gone = false;
+	*peer = (struct varlink_peer){ .pidfd = -1, .unit_unknown = true };
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ucred, &size) < 0)
 		return -errno;
 	peer->uid = ucred.uid;
 	peer->gid = ucred.gid;
 	peer->pid = ucred.pid;
+	return 0;
+}
+
+int peer_read_process(struct varlink_peer *peer, int fd, bool *ret_gone)
+{
+	int r;
+
+	*ret_gone = false;
 	r = peer_read_groups(peer, fd);
 	if (r >= 0)
 		r = peer_read_pidfd(peer, fd, ret_gone);
@@ -162,5 +207,5 @@ void peer_done(struct varlink_peer *peer)
 	util_close(peer->pidfd);
 	free(peer->groups);
 	free(peer->unit);
-	*peer = (struct varlink_peer){ .pidfd = -1 };
+	*peer = (struct varlink_peer){ .pidfd = -1, .unit_unknown = true };
 }

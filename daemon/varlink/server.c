@@ -10,15 +10,19 @@
 
 /* How long accepting rests when descriptors or memory are short. */
 #define ACCEPT_PAUSE_MSEC 100
-/* One complaint about refused clients in this time. */
+/* One complaint of a kind in this time. */
 #define COMPLAINT_USEC (10 * 1000000u)
+
+bool server_may_complain(_Atomic uint64_t *next)
+{
+	uint64_t now = util_now_usec(), due = atomic_load(next);
+
+	return now >= due && atomic_compare_exchange_strong(next, &due, now + COMPLAINT_USEC);
+}
 
 static void server_complain(struct varlink_server *server, int error)
 {
-	uint64_t now = util_now_usec(), next = atomic_load(&server->next_complaint);
-
-	if (now >= next && atomic_compare_exchange_strong(
-				   &server->next_complaint, &next, now + COMPLAINT_USEC))
+	if (server_may_complain(&server->next_complaint))
 		log_warning("cannot take a Varlink client: %s", strerror(error));
 }
 
@@ -47,8 +51,7 @@ static void thread_on_listen(evutil_socket_t listen_fd, short what _unused_, voi
 {
 	struct varlink_thread *thread = userdata;
 	struct varlink_server *server = thread->server;
-	size_t max = server->options.connections_max;
-	int fd, r = 0;
+	int fd, r;
 
 	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0) {
@@ -58,21 +61,13 @@ static void thread_on_listen(evutil_socket_t listen_fd, short what _unused_, voi
 		thread_pause_accepting(thread);
 		return;
 	}
-	if (atomic_fetch_add(&server->n_connections, 1) >= max && max > 0) {
-		util_close(fd);
-		r = -EUSERS;
-	} else {
-		r = connection_new(thread, fd);
-	}
-	if (r < 0) {
-		atomic_fetch_sub(&server->n_connections, 1);
-		/* A process that ended before its turn is nothing to talk about. */
-		if (r != -ESRCH)
-			server_complain(server, -r);
-		/* This client is lost; those behind it may find better times. */
-		if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
-			thread_pause_accepting(thread);
-	}
+	r = connection_new(thread, fd);
+	/* A process that ended before its turn is nothing to talk about. */
+	if (r < 0 && r != -ESRCH && r != -EUSERS)
+		server_complain(server, -r);
+	/* This client is lost; those behind it may find better times. */
+	if (r == -EMFILE || r == -ENFILE || r == -ENOMEM)
+		thread_pause_accepting(thread);
 }
 
 static void thread_stop_listening(struct letter *letter _unused_, void *userdata)
@@ -179,6 +174,7 @@ static void server_destroy(struct varlink_server *server)
 		pthread_join(server->threads[i].pthread, NULL);
 	for (unsigned i = 0; i < server->options.threads; i++)
 		thread_done(&server->threads[i]);
+	bounds_done(&server->bounds);
 	free(server->threads);
 	free(server);
 }
@@ -205,6 +201,7 @@ int varlink_server_new(
 		free(server);
 		return -ENOMEM;
 	}
+	bounds_init(&server->bounds);
 	for (unsigned i = 0; i < options->threads; i++) {
 		server->threads[i].server = server;
 		server->threads[i].index = i;

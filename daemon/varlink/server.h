@@ -45,7 +45,8 @@ struct varlink_peer {
 	int pidfd;     /* -1 when the process was gone already or cannot be told for certain */
 	gid_t *groups; /* primary and supplementary */
 	size_t n_groups;
-	char *unit; /* systemd unit, NULL when there is none */
+	char *unit;        /* systemd unit, NULL when there is none or it is unknown */
+	bool unit_unknown; /* could not be found out: no NULL to rely on */
 };
 
 struct varlink_method {
@@ -70,7 +71,11 @@ struct varlink_server_options {
 	const struct varlink_interface *const *interfaces; /* NULL-terminated */
 	void *userdata;
 	unsigned threads;
-	size_t connections_max; /* 0: no bound but the descriptors */
+	/*
+	 * Open connections: of all, the last ones of these for uid 0 only, and of each uid but 0. One
+	 * over a bound is closed as soon as it is accepted. 0: no such bound.
+	 */
+	size_t connections_max, connections_reserved, connections_per_uid;
 	/*
 	 * Called in the connection's thread. opened returns the connection's own userdata (may be NULL);
 	 * closed is called exactly once per connection, after which no call of it is alive in the
@@ -86,6 +91,9 @@ struct varlink_server_options {
 	void *(*thread_started)(struct event_base *base, unsigned index, void *userdata);
 	void (*thread_stopped)(void *thread_userdata, void *userdata);
 };
+
+/* Sets the bounds so that a process with so many descriptors does not run out of them. */
+void varlink_server_bound_connections(struct varlink_server_options *options, size_t descriptors);
 
 /*
  * Serves a listening stream socket, which belongs to the server from a success on. Returns 0 or

@@ -136,7 +136,7 @@ void bench_run(struct bench *bench)
 struct client *bench_client(struct bench *bench, uid_t uid)
 {
 	static uint64_t last_id;
-	struct client *client = client_new(++last_id, uid, 1234, NULL, 0, NULL);
+	struct client *client = client_new(++last_id, uid, 1234, NULL, 0, NULL, false);
 
 	ck_assert_ptr_nonnull(client);
 	broker_post_opened(bench->broker, client);

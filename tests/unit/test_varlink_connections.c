@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Ends of connections, bounds and peers of the Varlink server; descriptors have their own test. */
+/* Ends of connections and peers of the Varlink server; bounds and descriptors have their own tests. */
 
 #include <check.h>
 #include <errno.h>
@@ -8,9 +8,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
+#include "daemon/varlink/internal.h"
 #include "tests/unit/varlink_fixture.h"
 
 static struct client client;
@@ -306,6 +310,67 @@ START_TEST(peer_is_what_the_kernel_says)
 }
 END_TEST
 
+/* What this process itself finds is what the server must have found about it. */
+START_TEST(unit_is_known_of_a_process_that_is_there)
+{
+	_cleanup_free_ char *unit = NULL;
+	int r = sd_pid_get_unit(getpid(), &unit);
+	json_t *reply, *who;
+
+	client_send(&client, "{'method': 'org.example.test.Who'}");
+	reply = client_receive(&client);
+	who = json_object_get(reply, "parameters");
+	if (r >= 0)
+		ck_assert_str_eq(json_string_value(json_object_get(who, "unit")), unit);
+	else
+		ck_assert(json_is_null(json_object_get(who, "unit")));
+	ck_assert_int_eq(json_is_true(json_object_get(who, "unit_unknown")),
+		r < 0 && r != -ENODATA && sd_booted() != 0);
+	json_decref(reply);
+}
+END_TEST
+
+START_TEST(unit_is_unknown_of_a_process_that_is_gone)
+{
+	struct varlink_peer peer;
+	int pipe_fds[2], fd, listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size = sizeof(address);
+	pid_t pid;
+	bool gone;
+
+	/* An abstract address of the kernel's choice. */
+	ck_assert_int_eq(bind(listen_fd, (struct sockaddr *)&address, sizeof(sa_family_t)), 0);
+	ck_assert_int_eq(listen(listen_fd, 1), 0);
+	ck_assert_int_eq(getsockname(listen_fd, (struct sockaddr *)&address, &size), 0);
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		int own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int r = connect(own, (struct sockaddr *)&address, size);
+		char byte;
+
+		_exit(r < 0 || read(pipe_fds[0], &byte, 1) != 1 ? 1 : 0);
+	}
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(peer_read_credentials(&peer, fd), 0);
+	ck_assert_int_eq(peer.pid, pid);
+	ck_assert(peer.unit_unknown);
+	ck_assert_int_eq(write(pipe_fds[1], "x", 1), 1);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert_int_eq(peer_read_process(&peer, fd, &gone), 0);
+	ck_assert(gone);
+	ck_assert(peer.unit_unknown);
+	ck_assert_ptr_null(peer.unit);
+	peer_done(&peer);
+	close(fd);
+	close(listen_fd);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+END_TEST
+
 START_TEST(peer_with_many_groups_has_them_all)
 {
 	pid_t pid;
@@ -405,29 +470,6 @@ START_TEST(stopped_listening_keeps_open_connections)
 }
 END_TEST
 
-START_TEST(connections_over_the_maximum_are_closed)
-{
-	struct client second, third;
-
-	client_close(&client);
-	fixture_stop();
-	fixture_start_with(2, 2);
-	client_connect(&client);
-	client_expect_alive(&client);
-	client_connect(&second);
-	client_expect_alive(&second);
-	client_connect(&third);
-	client_expect_end(&third);
-	client_close(&third);
-	client_close(&second);
-	fixture_await(&counters.closed, 1);
-	usleep(20000);
-	client_connect(&second);
-	client_expect_alive(&second);
-	client_close(&second);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("varlink_connections");
@@ -452,11 +494,12 @@ int main(void)
 	tcase_add_test(tcase, killed_peer_ends_the_connection_that_a_child_keeps);
 	tcase_add_test(tcase, process_that_only_sends_is_heard);
 	tcase_add_test(tcase, peer_is_what_the_kernel_says);
+	tcase_add_test(tcase, unit_is_known_of_a_process_that_is_there);
+	tcase_add_test(tcase, unit_is_unknown_of_a_process_that_is_gone);
 	tcase_add_test(tcase, peer_with_many_groups_has_them_all);
 	tcase_add_test(tcase, a_thousand_connections_leave_nothing);
 	tcase_add_test(tcase, out_of_band_bytes_disturb_nobody_else);
 	tcase_add_test(tcase, stopped_listening_keeps_open_connections);
-	tcase_add_test(tcase, connections_over_the_maximum_are_closed);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -171,9 +171,10 @@ static void do_who(struct varlink_call *call, json_t *parameters _unused_, void 
 	for (size_t i = 0; i < peer->n_groups; i++)
 		json_array_append_new(groups, json_integer(peer->groups[i]));
 	varlink_reply(call,
-		json_pack("{s:i, s:i, s:i, s:o, s:b, s:s?, s:I}", "uid", peer->uid, "gid",
+		json_pack("{s:i, s:i, s:i, s:o, s:b, s:s?, s:b, s:I}", "uid", peer->uid, "gid",
 			peer->gid, "pid", peer->pid, "groups", groups, "pidfd", peer->pidfd >= 0,
-			"unit", peer->unit, "id", (json_int_t)varlink_connection_id(connection)),
+			"unit", peer->unit, "unit_unknown", peer->unit_unknown, "id",
+			(json_int_t)varlink_connection_id(connection)),
 		-1);
 }
 
@@ -247,7 +248,7 @@ static void on_thread_stopped(void *thread_userdata, void *userdata)
 	atomic_fetch_add(&counters.threads_stopped, 1);
 }
 
-void fixture_start_with(unsigned threads, size_t connections_max)
+void fixture_start_with(unsigned threads, const struct varlink_server_options *bounds)
 {
 	static const struct varlink_interface *const interfaces[] = { &interface, NULL };
 	struct varlink_server_options options = {
@@ -258,7 +259,9 @@ void fixture_start_with(unsigned threads, size_t connections_max)
 		.interfaces = interfaces,
 		.userdata = &counters,
 		.threads = threads,
-		.connections_max = connections_max,
+		.connections_max = bounds->connections_max,
+		.connections_reserved = bounds->connections_reserved,
+		.connections_per_uid = bounds->connections_per_uid,
 		.opened = on_opened,
 		.closed = on_closed,
 		.thread_started = on_thread_started,
@@ -283,7 +286,7 @@ void fixture_start_with(unsigned threads, size_t connections_max)
 
 void fixture_start(void)
 {
-	fixture_start_with(2, 0);
+	fixture_start_with(2, &(struct varlink_server_options){ 0 });
 }
 
 void fixture_stop(void)
@@ -468,6 +471,14 @@ void client_expect_end(struct client *client)
 {
 	ck_assert_uint_eq(client->used, 0);
 	ck_assert_uint_eq(client_fill(client), 0);
+}
+
+bool client_gets_answer(struct client *client)
+{
+	if (client_fill(client) == 0)
+		return false;
+	json_decref(client_receive(client));
+	return true;
 }
 
 void client_expect_error(

@@ -24,7 +24,8 @@ extern char fixture_path[];
 extern struct varlink_server *fixture_server;
 
 void fixture_start(void); /* two I/O threads */
-void fixture_start_with(unsigned threads, size_t connections_max);
+/* bounds: only its connections_ fields count. */
+void fixture_start_with(unsigned threads, const struct varlink_server_options *bounds);
 void fixture_stop(void);
 
 /* Waits until a counter has this value; fails the test after ten seconds. */
@@ -57,6 +58,8 @@ void client_expect_end(struct client *client);
 /* An org.varlink.service error with one parameter. */
 void client_expect_error(
 	struct client *client, const char *name, const char *field, const char *value);
+/* True when a message comes, which is dropped, false at the end of the connection. */
+bool client_gets_answer(struct client *client);
 /* Echo works: the connection is in order. */
 void client_expect_alive(struct client *client);
 
