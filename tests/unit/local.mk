@@ -5,3 +5,4 @@ include tests/unit/varlink.mk
 include tests/unit/memory.mk
 include tests/unit/policy.mk
 include tests/unit/rm.mk
+include tests/unit/bench.mk
