@@ -41,6 +41,10 @@ enum call {
 	CALL_INFO,
 	CALL_STATUS,
 	CALL_LEND,
+	CALL_POPULATE, /* parts of LEND, in whole microseconds: parcel.cost of the reply */
+	CALL_PIN,
+	CALL_RESOLVE,
+	CALL_MANAGER,
 	CALL_RECLAIM,
 	CALL_BOTH,
 	CALL_OWN, /* BOTH without the Resource Manager's part */

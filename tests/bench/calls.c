@@ -27,6 +27,10 @@ static const struct metric metrics[CALL_N] = {
 	{ .key = "get_info", .text = "org.varlink.service.GetInfo" },
 	{ .key = "status", .text = "Status" },
 	{ .key = "lend", .text = "Lend, allocate 4 KiB" },
+	{ .key = "lend_populate", .text = "  of it, by its cost: populate" },
+	{ .key = "lend_pin", .text = "  pin" },
+	{ .key = "lend_resolve", .text = "  resolve" },
+	{ .key = "lend_manager", .text = "  RM" },
 	{ .key = "reclaim", .text = "Reclaim of it" },
 	{ .key = "lend_reclaim", .text = "Lend + Reclaim" },
 	{ .key = "lend_reclaim_own", .text = "Lend + Reclaim, without RM" },
@@ -107,6 +111,10 @@ static int run_lend(struct bench *bench)
 		r = -EPROTO;
 	note_size(bench, CALL_RECLAIM, (size_t)size + 1);
 	note(bench, CALL_LEND, lend);
+	note(bench, CALL_POPULATE, lent.populate);
+	note(bench, CALL_PIN, lent.pin);
+	note(bench, CALL_RESOLVE, lent.resolve);
+	note(bench, CALL_MANAGER, lent.manager);
 	note(bench, CALL_RECLAIM, reclaim);
 	note(bench, CALL_BOTH, lend + reclaim);
 	/* The reply to Reclaim does not tell the Resource Manager's time; see take_out_reclaim(). */

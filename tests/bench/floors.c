@@ -195,29 +195,30 @@ static int resolve(
 	return 0;
 }
 
+/* Unmaps in every case, before the pins go, as with a lend. */
 static int steps(char *map, uint64_t size, bool pins, int pagemap, struct ghrm_region *regions,
 	struct floor_memory *ret, size_t *ret_n)
 {
 	struct io_uring ring;
+	bool pinned = false;
 	double start = stats_now();
-	int r;
+	int r = madvise(map, size, MADV_POPULATE_WRITE) < 0 ? -errno : 0;
 
-	if (madvise(map, size, MADV_POPULATE_WRITE) < 0)
-		return -errno;
 	ret->populate = stats_now() - start;
 	start = stats_now();
-	if (pins) {
+	if (r == 0 && pins) {
 		r = pin(map, size, &ring);
-		if (r < 0)
-			return r;
+		pinned = r == 0;
 		ret->pin = stats_now() - start;
 	}
 	start = stats_now();
-	r = pagemap >= 0 ? resolve(pagemap, map, size, regions, ret_n) : 0;
-	if (r == 0 && pagemap >= 0)
+	if (r == 0 && pagemap >= 0) {
+		r = resolve(pagemap, map, size, regions, ret_n);
 		ret->resolve = stats_now() - start;
+	}
+	munmap(map, size);
 	start = stats_now();
-	if (pins)
+	if (pinned)
 		io_uring_queue_exit(&ring);
 	ret->back = stats_now() - start;
 	return r;
@@ -245,7 +246,6 @@ int floor_memory(uint64_t size, bool pins, struct ghrm_region *regions, struct f
 		return -errno;
 	r = steps(map, size, pins, pagemap, regions, ret, ret_regions);
 	start = stats_now();
-	munmap(map, size);
 	fd = util_close(fd);
 	ret->back += stats_now() - start;
 	if (!pins)

@@ -123,16 +123,17 @@ static int await(const struct place *place, pid_t *pid, const char *log, const c
 	return -ECONNREFUSED;
 }
 
-void place_reap(pid_t *pid, int signal, double seconds)
+bool place_reap(pid_t *pid, int signal, double seconds)
 {
 	double end = stats_now() + seconds;
+	int status = 0;
 
 	if (*pid <= 0)
-		return;
+		return true;
 	if (signal)
 		kill(*pid, signal);
 	for (;;) {
-		pid_t ended = waitpid(*pid, NULL, WNOHANG);
+		pid_t ended = waitpid(*pid, &status, WNOHANG);
 
 		if (ended == *pid || (ended < 0 && errno == ECHILD))
 			break;
@@ -145,6 +146,7 @@ void place_reap(pid_t *pid, int signal, double seconds)
 		usleep(PAUSE_USEC);
 	}
 	*pid = 0;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* ---- start ---- */
@@ -269,11 +271,19 @@ static int remove_entry(const char *path, const struct stat *st _unused_, int ty
 	return remove(path);
 }
 
+static void stop(const struct place *place, pid_t *pid, const char *log)
+{
+	if (place_reap(pid, SIGTERM, STOP_SECONDS))
+		return;
+	fprintf(stderr, "ghmem-bench: a program ended badly; %s says:\n", log);
+	show_log(place, log);
+}
+
 void place_close(struct place *place)
 {
-	place_reap(&place->daemon, SIGTERM, STOP_SECONDS);
-	place_reap(&place->floor_emulator, SIGTERM, STOP_SECONDS);
-	place_reap(&place->emulator, SIGTERM, STOP_SECONDS);
+	stop(place, &place->daemon, "ghmemd.log");
+	stop(place, &place->floor_emulator, "floor-emulator.log");
+	stop(place, &place->emulator, "emulator.log");
 	if (!place->folder[0])
 		return;
 	await_heirs(place);

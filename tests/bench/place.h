@@ -30,5 +30,8 @@ int place_open(struct place *place, const char *build);
  */
 void place_close(struct place *place);
 
-/* Waits for one child to end by itself, or makes it end. *pid becomes 0. */
-void place_reap(pid_t *pid, int signal, double seconds);
+/*
+ * Waits for one child to end by itself, or makes it end. *pid becomes 0. False when it ended by
+ * a signal or with an exit status other than 0.
+ */
+bool place_reap(pid_t *pid, int signal, double seconds);

@@ -58,16 +58,21 @@ static void print_machine(const struct results *results)
 
 static void print_missing(const struct results *results)
 {
-	const struct facts *facts = &results->calls.facts;
+	bool pinned = results->calls.facts.pinned, made_up = results->calls.facts.made_up;
 
-	if (!facts->pinned)
-		printf("\nNOT PINNED: this user may not pin memory. \"pin\" is only the message to "
-		       "the holder,\nand the floor's pin is left out with all that is computed "
-		       "from it.\n");
-	if (facts->made_up)
+	for (size_t i = 0; i < results->n_bulks; i++) {
+		pinned = pinned && results->bulks[i].facts.pinned;
+		made_up = made_up || results->bulks[i].facts.made_up;
+	}
+	if (!pinned)
+		printf("\nNOT PINNED: the daemon said of some memory that it is not pinned (not "
+		       "root: "
+		       "RLIMIT_MEMLOCK).\nIts \"pin\" is then the attempt that fails; the floor's "
+		       "is left out with all that is computed\nfrom it.\n");
+	if (made_up)
 		printf("\nMADE UP: this user sees no frame numbers. The regions are made up, "
-		       "\"resolve\" is only their\nmaking up, and the floor's pagemap is left out "
-		       "with all that is computed from it.\n");
+		       "\"resolve\" is only their\nmaking up, the bare RM client's are others; the "
+		       "floor's pagemap is left out with all that is\ncomputed from it.\n");
 	if (results->left_out[0])
 		printf("\nLEFT OUT: %s\n", results->left_out);
 }

@@ -7,3 +7,4 @@ include tests/unit/policy.mk
 include tests/unit/rm.mk
 include tests/unit/emulator.mk
 include tests/unit/ghmem.mk
+include tests/unit/bench.mk
