@@ -17,7 +17,7 @@ struct options {
 
 enum options_outcome {
 	OPTIONS_RUN,
-	OPTIONS_EXIT,  /* --help or --version: printed */
+	OPTIONS_EXIT,   /* --help or --version: printed */
 	OPTIONS_USAGE,  /* a clear line is on stderr */
 	OPTIONS_FAILED, /* the same; it is the configuration file's fault */
 };

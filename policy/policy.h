@@ -115,7 +115,7 @@ struct policy_subject {
 	uid_t uid;
 	const gid_t *groups; /* primary and supplementary */
 	size_t n_groups;
-	const char *unit; /* NULL: in no unit */
+	const char *unit;    /* NULL: in no unit */
 	bool groups_unknown; /* as for units: allow rules with groups never match, deny rules do */
 	bool unit_unknown; /* could not be found out: allow rules with units never match, deny rules do */
 };
