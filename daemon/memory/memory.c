@@ -110,8 +110,8 @@ void memory_submit(struct memory *memory, struct memory_job *job)
 	pthread_mutex_lock(&memory->lock);
 	*memory->tail = job;
 	memory->tail = &job->next;
-	pthread_cond_signal(&memory->work);
 	pthread_mutex_unlock(&memory->lock);
+	pthread_cond_signal(&memory->work);
 }
 
 /* ---- what the machine allows ---- */

@@ -89,6 +89,9 @@ static char *split(char *text, char separator)
 
 static void add_groups(struct testing_request *to, char *list)
 {
+	to->request.subject.groups_unknown = !strcmp(list, "?");
+	if (to->request.subject.groups_unknown)
+		return;
 	for (char *save, *id = strtok_r(list, ",", &save); id; id = strtok_r(NULL, ",", &save))
 		to->groups[to->request.subject.n_groups++] = (gid_t)number(id);
 }
