@@ -10,6 +10,7 @@
 
 /* One in each I/O thread: where core's answers come in. */
 struct desk {
+	struct face *face;
 	struct mailbox mailbox;
 	bool open;
 };
@@ -100,12 +101,20 @@ static bool finish_call(struct varlink_call *call, struct request *request)
 	return false;
 }
 
-static void on_answer(struct letter *letter, void *userdata _unused_)
+/* The client may be freed by now. */
+static void on_answer(struct letter *letter, void *userdata)
 {
 	struct request *request = container_of(letter, struct request, letter);
+	bool made = request->reply.outcome == OUTCOME_OK &&
+		    (request->verb == VERB_SHARE || request->verb == VERB_LEND);
+	const struct desk *desk = userdata;
+	bool oneway = varlink_call_oneway(request->cookie);
 
-	finish_call(request->cookie, request);
-	request_free(request);
+	/* Nobody has learnt of the parcel, so nobody would ever take it back. */
+	if (!finish_call(request->cookie, request) && made && !oneway)
+		broker_post_undelivered(desk->face->broker, request);
+	else
+		request_free(request);
 }
 
 /* ---- calls ---- */
@@ -327,6 +336,8 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 		free(face);
 		return -ENOMEM;
 	}
+	for (unsigned i = 0; i < threads; i++)
+		face->desks[i].face = face;
 	options.userdata = face;
 	varlink_server_bound_connections(&options, descriptor_limit());
 	r = varlink_server_new(&face->server, listen_fd, &options);
