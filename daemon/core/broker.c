@@ -139,6 +139,28 @@ void broker_post_request(struct broker *broker, struct request *request)
 	mailbox_post(&broker->mailbox, &request->letter);
 }
 
+static void on_undelivered(struct letter *letter, void *userdata)
+{
+	struct request *request = container_of(letter, struct request, letter);
+	const struct reply *reply = &request->reply;
+	struct broker *broker = userdata;
+	struct parcel *parcel =
+		reply->n_parcels > 0 ? broker_find_number(broker, reply->parcels[0].number) : NULL;
+
+	if (parcel) {
+		parcel->client = NULL;
+		parcel->wanted_back = true;
+		parcel_take_back(broker, parcel);
+	}
+	request_free(request);
+}
+
+void broker_post_undelivered(struct broker *broker, struct request *request)
+{
+	request->letter.deliver = on_undelivered;
+	mailbox_post(&broker->mailbox, &request->letter);
+}
+
 /* ---- what the Resource Manager tells ---- */
 
 static void on_notification(struct broker *broker, const struct rm_event *event)

@@ -74,6 +74,13 @@ void broker_post_closed(
 	struct broker *broker, struct client *client); /* the last letter about it */
 void broker_post_request(struct broker *broker, struct request *request);
 
+/*
+ * Gives back a request to make a parcel that succeeded and whose reply could not be delivered: that
+ * counts as the client's death, so the parcel is taken back whatever its lifetime. Takes the request;
+ * its client may be freed already.
+ */
+void broker_post_undelivered(struct broker *broker, struct request *request);
+
 /* ---- core thread ---- */
 
 /* Events of the lane (lane_options.on_event); userdata is the broker. */

@@ -197,8 +197,12 @@ void request_fail_rm(struct request *request, const struct rm_job *job, const ch
 	switch (job->outcome) {
 	case RM_DONE: return;
 	case RM_REFUSED:
-		request_fail(request, OUTCOME_MANAGER_ERROR, "%s: %s", doing,
-			ghrm_error_text(job->error));
+		request_fail(request, OUTCOME_MANAGER_ERROR, "%s: %s%s", doing,
+			ghrm_error_text(job->error),
+			job->kind == RM_JOB_CREATE && job->messages == 0 &&
+					job->error == GHRM_ARGUMENT_INVALID
+				? "; is there such a virtual machine?"
+				: "");
 		request->reply.code = job->error;
 		return;
 	case RM_CANCELLED:

@@ -148,6 +148,7 @@ void parcel_note_holder(struct parcel *parcel, uint16_t vmid, bool accepted)
 int parcel_describe(const struct parcel *parcel, struct parcel_view *ret)
 {
 	struct parcel_view view = {
+		.number = parcel->number,
 		.handle_known = parcel->handle_known,
 		.handle = parcel->handle,
 		.verb = parcel->verb,

@@ -48,6 +48,7 @@ struct parcel_holder {
 
 /* A copy of what is known about a parcel, for replies and events; strings are its own. */
 struct parcel_view {
+	uint64_t number; /* the broker's own, never shown */
 	char *id;
 	bool handle_known;
 	uint32_t handle;

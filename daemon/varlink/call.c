@@ -100,7 +100,7 @@ static const char *call_read_fields(struct varlink_call *call, bool *ret_upgrade
 static bool call_error_about(struct varlink_call *call, const char *error, const char *field,
 	const char *value, size_t length)
 {
-	return varlink_error(call, error, json_pack("{s:s%}", field, value, length));
+	return call_answer(call, error, json_pack("{s:s%}", field, value, length));
 }
 
 /* Finds the method and calls it, or answers why not. The call is not the caller's any more. */
@@ -198,6 +198,7 @@ static bool call_send(
 	struct varlink_call *call, const char *error, json_t *parameters, bool continues, int fd)
 {
 	json_t *message;
+	int r = 0;
 
 	if (!call->connection || call->oneway) {
 		json_decref(parameters);
@@ -206,10 +207,15 @@ static bool call_send(
 	}
 	message = json_object();
 	if (error)
-		json_object_set_new(message, "error", json_string(error));
-	json_object_set_new(message, "parameters", parameters ? parameters : json_object());
+		r = json_object_set_new(message, "error", json_string(error));
+	r |= json_object_set_new(message, "parameters", parameters ? parameters : json_object());
 	if (continues)
-		json_object_set_new(message, "continues", json_true());
+		r |= json_object_set_new(message, "continues", json_true());
+	/* Without a message the connection ends: an error that lost its name would be a success. */
+	if (r < 0) {
+		json_decref(message);
+		message = NULL;
+	}
 	return connection_send(call->connection, message, fd);
 }
 
@@ -239,14 +245,36 @@ bool varlink_error(struct varlink_call *call, const char *name, json_t *paramete
 	return delivered;
 }
 
+void varlink_abort(struct varlink_call *call)
+{
+	struct varlink_connection *connection = call->connection;
+
+	if (connection) {
+		if (server_may_complain(&connection->thread->server->next_abort))
+			log_err("%s: no answer to uid %u can be made, so its connection is closed",
+				call->method, connection->peer.uid);
+		connection->fault = true;
+	}
+	call_finish(call);
+}
+
+bool call_answer(struct varlink_call *call, const char *error, json_t *parameters)
+{
+	if (!parameters) {
+		varlink_abort(call);
+		return false;
+	}
+	return error ? varlink_error(call, error, parameters) : varlink_reply(call, parameters, -1);
+}
+
 bool varlink_error_invalid_parameter(struct varlink_call *call, const char *parameter)
 {
-	return varlink_error(
+	return call_answer(
 		call, VARLINK_ERROR_INVALID_PARAMETER, json_pack("{s:s}", "parameter", parameter));
 }
 
 bool varlink_error_not_implemented(struct varlink_call *call)
 {
-	return varlink_error(call, VARLINK_ERROR_METHOD_NOT_IMPLEMENTED,
+	return call_answer(call, VARLINK_ERROR_METHOD_NOT_IMPLEMENTED,
 		json_pack("{s:s}", "method", call->method));
 }

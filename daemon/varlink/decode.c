@@ -370,78 +370,122 @@ bool decode_check(json_t *parameters, struct request *request, char **ret_field)
 
 /* ---- replies ---- */
 
-json_t *encode_parcel(const struct parcel_view *view)
+/*
+ * Paths and what is made of them may hold any byte, JSON only UTF-8: then every byte that is not ASCII
+ * becomes a question mark. NULL becomes null. Returns NULL when out of memory.
+ */
+static json_t *encode_text(const char *text)
+{
+	_cleanup_free_ char *copy = NULL;
+	json_t *string;
+
+	if (!text)
+		return json_null();
+	string = json_string(text);
+	if (string)
+		return string;
+	copy = strdup(text);
+	for (char *c = copy; c && *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
+	return copy ? json_string(copy) : NULL;
+}
+
+/* Appends a value, stolen, or frees the array: half a list must not pass for the whole. */
+static json_t *append(json_t *array, json_t *value)
+{
+	if (array && json_array_append_new(array, value) == 0)
+		return array;
+	if (!array)
+		json_decref(value);
+	json_decref(array);
+	return NULL;
+}
+
+static json_t *encode_holders(const struct parcel_view *view)
 {
 	json_t *holders = json_array();
-	json_t *parcel;
 
-	for (size_t i = 0; i < view->n_holders; i++)
-		json_array_append_new(
+	for (size_t i = 0; holders && i < view->n_holders; i++)
+		holders = append(
 			holders, json_pack("{s:i, s:s, s:b}", "vm", (int)view->holders[i].vmid,
 					 "access", rights_to_text(view->holders[i].rights),
 					 "accepted", (int)view->holders[i].accepted));
-	parcel = json_pack(
-		"{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:s?, s:s, s:I}",
-		"id", view->id, "operation", view->verb == VERB_SHARE ? "share" : "lend",
-		"memory_type", memory_types[view->mem_type == GHRM_MEM_IO], "label",
-		(json_int_t)view->label, "state", parcel_state_name(view->state), "size",
-		(json_int_t)view->size, "regions", (json_int_t)view->regions, "messages",
-		(json_int_t)view->messages, "holders", holders, "lifetime",
-		lifetimes[view->lifetime == POLICY_DETACHED], "uid", (json_int_t)view->uid, "pid",
-		(json_int_t)view->pid, "unit", view->unit, "rule", view->rule, "age",
-		(json_int_t)view->age_usec);
-	if (!parcel)
-		return NULL;
-	json_object_set_new(parcel, "handle",
-		view->handle_known ? json_integer((json_int_t)view->handle) : json_null());
-	json_object_set_new(
-		parcel, "reason", view->reason ? json_string(view->reason) : json_null());
-	json_object_set_new(parcel, "pinned", json_boolean(view->pinned));
-	json_object_set_new(parcel, "made_up", json_boolean(view->made_up));
-	json_object_set_new(parcel, "cost",
-		json_pack("{s:I, s:I, s:I, s:I}", "populate", (json_int_t)view->populate_usec,
-			"pin", (json_int_t)view->pin_usec, "resolve",
-			(json_int_t)view->resolve_usec, "manager", (json_int_t)view->rm_usec));
-	return parcel;
+	return holders;
+}
+
+json_t *encode_parcel(const struct parcel_view *view)
+{
+	json_t *cost = json_pack("{s:I, s:I, s:I, s:I}", "populate",
+		(json_int_t)view->populate_usec, "pin", (json_int_t)view->pin_usec, "resolve",
+		(json_int_t)view->resolve_usec, "manager", (json_int_t)view->rm_usec);
+
+	return json_pack(
+		"{s:o, s:o, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:o, s:s, s:I, s:I, s:o, s:o, s:I, "
+		"s:o, s:b, s:b, s:o}",
+		"id", encode_text(view->id), "handle",
+		view->handle_known ? json_integer((json_int_t)view->handle) : json_null(),
+		"operation", view->verb == VERB_SHARE ? "share" : "lend", "memory_type",
+		memory_types[view->mem_type == GHRM_MEM_IO], "label", (json_int_t)view->label,
+		"state", parcel_state_name(view->state), "size", (json_int_t)view->size, "regions",
+		(json_int_t)view->regions, "messages", (json_int_t)view->messages, "holders",
+		encode_holders(view), "lifetime", lifetimes[view->lifetime == POLICY_DETACHED],
+		"uid", (json_int_t)view->uid, "pid", (json_int_t)view->pid, "unit",
+		encode_text(view->unit), "rule", encode_text(view->rule), "age",
+		(json_int_t)view->age_usec, "reason", encode_text(view->reason), "pinned",
+		(int)view->pinned, "made_up", (int)view->made_up, "cost", cost);
+}
+
+static json_t *encode_amounts(const struct broker_status *status)
+{
+	json_t *amounts = json_array();
+
+	for (int state = 0; amounts && state < PARCEL_N_STATES; state++)
+		amounts = append(amounts, json_pack("{s:s, s:I, s:I}", "state",
+						  parcel_state_name((enum parcel_state)state),
+						  "parcels", (json_int_t)status->parcels[state],
+						  "bytes", (json_int_t)status->bytes[state]));
+	return amounts;
 }
 
 json_t *encode_status(const struct broker_status *status)
 {
-	json_t *amounts = json_array();
 	size_t parcels = 0;
 	uint64_t bytes = 0;
 
 	for (int state = 0; state < PARCEL_N_STATES; state++) {
 		parcels += status->parcels[state];
 		bytes += status->bytes[state];
-		json_array_append_new(
-			amounts, json_pack("{s:s, s:I, s:I}", "state",
-					 parcel_state_name((enum parcel_state)state), "parcels",
-					 (json_int_t)status->parcels[state], "bytes",
-					 (json_int_t)status->bytes[state]));
 	}
 	return json_pack(
-		"{s:s, s:s?, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, "
-		"s:s?, s:I, s:I}",
-		"version", VERSION, "manager", status->endpoint, "manager_state",
+		"{s:s, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, "
+		"s:o, s:I, s:I}",
+		"version", VERSION, "manager", encode_text(status->endpoint), "manager_state",
 		status->link_up ? "up" : "lost", "emulated", (int)status->emulated, "amounts",
-		amounts, "parcels", (json_int_t)parcels, "bytes", (json_int_t)bytes, "slots_used",
-		(json_int_t)status->slots_used, "slots_maximum", (json_int_t)status->slots_maximum,
-		"pinned_pages", (json_int_t)status->pages_pinned, "clients",
-		(json_int_t)status->clients, "policy_files", (json_int_t)status->policy_files,
-		"policy_rules", (json_int_t)status->policy_rules, "uptime",
-		(json_int_t)status->uptime_usec, "frame_numbers", (int)status->frame_numbers,
-		"pins", (int)status->pins, "limitation", status->limitation, "left_over",
-		(json_int_t)status->left_over_entries, "left_over_pages",
-		(json_int_t)status->left_over_pages);
+		encode_amounts(status), "parcels", (json_int_t)parcels, "bytes", (json_int_t)bytes,
+		"slots_used", (json_int_t)status->slots_used, "slots_maximum",
+		(json_int_t)status->slots_maximum, "pinned_pages", (json_int_t)status->pages_pinned,
+		"clients", (json_int_t)status->clients, "policy_files",
+		(json_int_t)status->policy_files, "policy_rules", (json_int_t)status->policy_rules,
+		"uptime", (json_int_t)status->uptime_usec, "frame_numbers",
+		(int)status->frame_numbers, "pins", (int)status->pins, "limitation",
+		encode_text(status->limitation), "left_over", (json_int_t)status->left_over_entries,
+		"left_over_pages", (json_int_t)status->left_over_pages);
+}
+
+json_t *encode_check(const struct reply *reply)
+{
+	return json_pack("{s:b, s:o, s:o}", "allowed", (int)reply->allowed, "rule",
+		encode_text(reply->rule), "reason",
+		encode_text(reply->reason ? reply->reason : ""));
 }
 
 static json_t *encode_vms(const struct reply *reply)
 {
 	json_t *vms = json_array();
 
-	for (size_t i = 0; i < reply->n_vms; i++)
-		json_array_append_new(vms, json_integer(reply->vms[i]));
+	for (size_t i = 0; vms && i < reply->n_vms; i++)
+		vms = append(vms, json_integer(reply->vms[i]));
 	return vms;
 }
 
@@ -453,11 +497,12 @@ json_t *encode_error(const struct request *request)
 	switch (reply->outcome) {
 	case OUTCOME_OK: return json_object();
 	case OUTCOME_POLICY_DENIED:
-		return json_pack("{s:s?, s:s}", "rule", reply->rule, "reason", reason);
+		return json_pack("{s:o, s:o}", "rule", encode_text(reply->rule), "reason",
+			encode_text(reason));
 	case OUTCOME_QUOTA_EXCEEDED:
-		return json_pack("{s:s, s:I, s:I, s:s}", "limit", reply->limit ? reply->limit : "",
+		return json_pack("{s:s, s:I, s:I, s:o}", "limit", reply->limit ? reply->limit : "",
 			"used", (json_int_t)reply->used, "maximum", (json_int_t)reply->maximum,
-			"reason", reason);
+			"reason", encode_text(reason));
 	case OUTCOME_PARCEL_NOT_FOUND:
 		return json_pack("{s:I}", "handle", (json_int_t)request->handle);
 	case OUTCOME_PARCEL_IN_USE:
@@ -466,16 +511,17 @@ json_t *encode_error(const struct request *request)
 	case OUTCOME_MEMORY_INVALID: {
 		json_t *index = reply->index >= 0 ? json_integer(reply->index) : json_null();
 
-		return json_pack("{s:s, s:o}", "reason", reason, "index", index);
+		return json_pack("{s:o, s:o}", "reason", encode_text(reason), "index", index);
 	}
 	case OUTCOME_MANAGER_ERROR:
-		return json_pack("{s:I, s:s, s:s}", "code", (json_int_t)reply->code, "name",
-			ghrm_error_name(reply->code), "message", reason);
+		return json_pack("{s:I, s:s, s:o}", "code", (json_int_t)reply->code, "name",
+			ghrm_error_name(reply->code), "message", encode_text(reason));
 	case OUTCOME_MANAGER_UNAVAILABLE:
 	case OUTCOME_POLICY_INVALID:
-	case OUTCOME_UNKNOWN: return json_pack("{s:s}", "reason", reason);
+	case OUTCOME_UNKNOWN: return json_pack("{s:o}", "reason", encode_text(reason));
 	case OUTCOME_INVALID_PARAMETER:
-		return json_pack("{s:s}", "parameter", reply->parameter ? reply->parameter : "");
+		return json_pack("{s:o}", "parameter",
+			encode_text(reply->parameter ? reply->parameter : ""));
 	}
 	return json_object();
 }

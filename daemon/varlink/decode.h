@@ -23,7 +23,8 @@ bool decode_describe(json_t *parameters, struct request *request, char **ret_fie
 bool decode_check(json_t *parameters, struct request *request, char **ret_field);
 bool decode_nothing(json_t *parameters, char **ret_field);
 
-/* New references; NULL when out of memory. */
+/* New references, complete or NULL when out of memory. Strings may hold any bytes. */
 json_t *encode_parcel(const struct parcel_view *view);
 json_t *encode_status(const struct broker_status *status);
+json_t *encode_check(const struct reply *reply);
 json_t *encode_error(const struct request *request);

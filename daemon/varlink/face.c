@@ -10,6 +10,7 @@
 
 /* One in each I/O thread: where core's answers come in. */
 struct desk {
+	struct face *face;
 	struct mailbox mailbox;
 	bool open;
 };
@@ -23,70 +24,97 @@ struct face {
 
 /* ---- answers ---- */
 
-static void finish_list(struct varlink_call *call, const struct reply *reply)
+/* An encoder's NULL is a failure, unlike varlink_reply's. Steals parameters and fd. */
+static bool send_reply(struct varlink_call *call, json_t *parameters, int fd)
 {
-	for (size_t i = 0; i + 1 < reply->n_parcels; i++)
-		if (!varlink_reply_continues(
-			    call, json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[i]))))
+	if (parameters)
+		return varlink_reply(call, parameters, fd);
+	util_close(fd);
+	varlink_abort(call);
+	return false;
+}
+
+static bool send_error(struct varlink_call *call, enum outcome outcome, json_t *parameters)
+{
+	if (parameters)
+		return varlink_error(call, outcome_varlink_error(outcome), parameters);
+	varlink_abort(call);
+	return false;
+}
+
+static json_t *encode_as_parcel(const struct parcel_view *view)
+{
+	return json_pack("{s:o}", "parcel", encode_parcel(view));
+}
+
+static bool finish_list(struct varlink_call *call, const struct reply *reply)
+{
+	/* A stream with nothing in it: one last reply without a parcel. */
+	if (reply->n_parcels == 0)
+		return varlink_reply(call, NULL, -1);
+	for (size_t i = 0; i + 1 < reply->n_parcels; i++) {
+		json_t *parameters = encode_as_parcel(&reply->parcels[i]);
+
+		if (!parameters) {
+			varlink_abort(call);
+			return false;
+		}
+		if (!varlink_reply_continues(call, parameters))
 			break;
-	if (reply->n_parcels == 0) {
-		/* A stream with nothing in it: one last reply without a parcel. */
-		varlink_reply(call, NULL, -1);
-		return;
 	}
-	varlink_reply(call,
-		json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[reply->n_parcels - 1])),
-		-1);
+	return send_reply(call, encode_as_parcel(&reply->parcels[reply->n_parcels - 1]), -1);
 }
 
-static void finish_parcel(struct varlink_call *call, struct reply *reply, bool with_fd)
+static bool finish_create(struct varlink_call *call, struct reply *reply)
 {
-	json_t *parameters = json_pack("{s:o}", "parcel", encode_parcel(&reply->parcels[0]));
+	json_t *fd = reply->fd >= 0 ? json_integer(0) : json_null();
 
-	if (with_fd && parameters)
-		json_object_set_new(
-			parameters, "fd", reply->fd >= 0 ? json_integer(0) : json_null());
-	varlink_reply(call, parameters, TAKE_FD(reply->fd));
+	return send_reply(call,
+		json_pack("{s:o, s:o}", "parcel", encode_parcel(&reply->parcels[0]), "fd", fd),
+		TAKE_FD(reply->fd));
 }
 
-static void finish_call(struct varlink_call *call, struct request *request)
+/* Returns false when the answer cannot be delivered. */
+static bool finish_call(struct varlink_call *call, struct request *request)
 {
 	struct reply *reply = &request->reply;
 
-	if (reply->outcome != OUTCOME_OK) {
-		varlink_error(call, outcome_varlink_error(reply->outcome), encode_error(request));
-		return;
-	}
+	if (reply->outcome != OUTCOME_OK)
+		return send_error(call, reply->outcome, encode_error(request));
 	switch (request->verb) {
 	case VERB_SHARE:
-	case VERB_LEND: finish_parcel(call, reply, true); break;
-	case VERB_DESCRIBE: finish_parcel(call, reply, false); break;
-	case VERB_RECLAIM: varlink_reply(call, NULL, -1); break;
-	case VERB_LIST: finish_list(call, reply); break;
+	case VERB_LEND: return finish_create(call, reply);
+	case VERB_DESCRIBE: return send_reply(call, encode_as_parcel(&reply->parcels[0]), -1);
+	case VERB_RECLAIM: return varlink_reply(call, NULL, -1);
+	case VERB_LIST: return finish_list(call, reply);
 	case VERB_STATUS:
-		varlink_reply(call, json_pack("{s:o}", "status", encode_status(reply->status)), -1);
-		break;
-	case VERB_CHECK:
-		varlink_reply(call,
-			json_pack("{s:b, s:s?, s:s}", "allowed", (int)reply->allowed, "rule",
-				reply->rule, "reason", reply->reason ? reply->reason : ""),
-			-1);
-		break;
+		return send_reply(
+			call, json_pack("{s:o}", "status", encode_status(reply->status)), -1);
+	case VERB_CHECK: return send_reply(call, encode_check(reply), -1);
 	case VERB_RELOAD:
-		varlink_reply(call,
+		return send_reply(call,
 			json_pack("{s:I, s:I}", "files", (json_int_t)reply->policy_files, "rules",
 				(json_int_t)reply->policy_rules),
 			-1);
-		break;
 	}
+	varlink_abort(call);
+	return false;
 }
 
-static void on_answer(struct letter *letter, void *userdata _unused_)
+/* The client may be freed by now. */
+static void on_answer(struct letter *letter, void *userdata)
 {
 	struct request *request = container_of(letter, struct request, letter);
+	bool made = request->reply.outcome == OUTCOME_OK &&
+		    (request->verb == VERB_SHARE || request->verb == VERB_LEND);
+	const struct desk *desk = userdata;
+	bool oneway = varlink_call_oneway(request->cookie);
 
-	finish_call(request->cookie, request);
-	request_free(request);
+	/* Nobody has learnt of the parcel, so nobody would ever take it back. */
+	if (!finish_call(request->cookie, request) && made && !oneway)
+		broker_post_undelivered(desk->face->broker, request);
+	else
+		request_free(request);
 }
 
 /* ---- calls ---- */
@@ -123,7 +151,7 @@ static struct request *start(struct varlink_call *call, enum verb verb)
 	if (varlink_connection_userdata(connection) && desk->open)
 		request = request_new();
 	if (!request) {
-		varlink_error(call, outcome_varlink_error(OUTCOME_MANAGER_UNAVAILABLE),
+		send_error(call, OUTCOME_MANAGER_UNAVAILABLE,
 			json_pack("{s:s}", "reason", "the daemon is out of memory"));
 		return NULL;
 	}
@@ -308,6 +336,8 @@ int face_new(struct face **ret, int listen_fd, struct broker *broker, unsigned t
 		free(face);
 		return -ENOMEM;
 	}
+	for (unsigned i = 0; i < threads; i++)
+		face->desks[i].face = face;
 	options.userdata = face;
 	varlink_server_bound_connections(&options, descriptor_limit());
 	r = varlink_server_new(&face->server, listen_fd, &options);

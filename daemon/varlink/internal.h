@@ -157,6 +157,12 @@ struct varlink_call {
  */
 const char *call_dispatch(struct varlink_connection *connection);
 
+/*
+ * varlink_reply (error NULL) or varlink_error for parameters that were just made: NULL, which those
+ * take for {}, is a failure here and aborts the call.
+ */
+bool call_answer(struct varlink_call *call, const char *error, json_t *parameters);
+
 /* ---- service.c ---- */
 
 extern const struct varlink_interface varlink_service_interface;
@@ -189,7 +195,7 @@ struct varlink_server {
 	_Atomic uint64_t next_id;
 	struct bounds bounds;
 	/* When each may be logged again, monotonic microseconds. */
-	_Atomic uint64_t next_complaint, next_refusal;
+	_Atomic uint64_t next_complaint, next_refusal, next_abort;
 };
 
 /* True when the time has come, which is then moved on: a line in a while is enough. */

@@ -142,6 +142,12 @@ bool varlink_reply(struct varlink_call *call, json_t *parameters, int fd);
  */
 bool varlink_reply_continues(struct varlink_call *call, json_t *parameters);
 
+/*
+ * Finishes the call without an answer and closes its connection, after what was answered before is
+ * out: for a reply that cannot be made, since an empty one would pass for another answer.
+ */
+void varlink_abort(struct varlink_call *call);
+
 /* Finishes the call with an error, name fully qualified. Steals parameters. As varlink_reply. */
 bool varlink_error(struct varlink_call *call, const char *name, json_t *parameters);
 

@@ -68,20 +68,25 @@ static void service_get_info(struct varlink_call *call, json_t *parameters, void
 	const struct varlink_server_options *options = &server->options;
 	const char *unknown = service_unknown_parameter(parameters, NULL);
 	json_t *interfaces;
+	int r;
 
 	if (unknown) {
 		varlink_error_invalid_parameter(call, unknown);
 		return;
 	}
 	interfaces = json_array();
-	json_array_append_new(interfaces, json_string(varlink_service_interface.name));
-	for (size_t i = 0; options->interfaces[i]; i++)
-		json_array_append_new(interfaces, json_string(options->interfaces[i]->name));
-	varlink_reply(call,
+	r = json_array_append_new(interfaces, json_string(varlink_service_interface.name));
+	for (size_t i = 0; r == 0 && options->interfaces[i]; i++)
+		r = json_array_append_new(interfaces, json_string(options->interfaces[i]->name));
+	if (r < 0) {
+		json_decref(interfaces);
+		varlink_abort(call);
+		return;
+	}
+	call_answer(call, NULL,
 		json_pack("{s:s, s:s, s:s, s:s, s:o}", "vendor", options->vendor, "product",
 			options->product, "version", options->version, "url", options->url,
-			"interfaces", interfaces),
-		-1);
+			"interfaces", interfaces));
 }
 
 static void service_get_interface_description(
@@ -98,9 +103,9 @@ static void service_get_interface_description(
 	interface =
 		service_find_interface(userdata, json_string_value(name), json_string_length(name));
 	if (interface)
-		varlink_reply(call, json_pack("{s:s}", "description", interface->description), -1);
+		call_answer(call, NULL, json_pack("{s:s}", "description", interface->description));
 	else
-		varlink_error(call, VARLINK_ERROR_INTERFACE_NOT_FOUND,
+		call_answer(call, VARLINK_ERROR_INTERFACE_NOT_FOUND,
 			json_pack("{s:O}", "interface", name));
 }
 

@@ -181,6 +181,30 @@ class BadInput(unittest.TestCase):
         self.assertEqual(self.link.error('List', {}).short, 'ExpectedMore')
         self.assert_alive()
 
+    # ---- answers ----
+
+    def test_answer_that_cannot_be_delivered_takes_the_parcel_back(self):
+        before = self.daemon.log_text().count('reclaimed')
+        for lifetime in ('detached', 'connection'):
+            with self.subTest(lifetime), self.daemon.connect() as deaf:
+                deaf.socket.shutdown(socket.SHUT_RD)
+                deaf.send('Lend', t.lend(MIB, lifetime=lifetime))
+                t.wait_for(lambda: self.daemon.log_text().count('reclaimed') > before, what='the parcel to come back')
+                before += 1
+                self.assertEqual(self.daemon.log_text().count('granted'), before)
+
+    def test_manager_path_that_is_no_utf8(self):
+        with tempfile.TemporaryDirectory(suffix='\udcff') as odd, tempfile.TemporaryDirectory() as folder:
+            emulator = t.Emulator(odd)
+            daemon = t.Daemon(folder, rm='unix:' + emulator.path)
+            try:
+                manager = daemon.status()['manager']
+                self.assertEqual(manager, 'unix:' + emulator.path.replace('\udcff', '?'))
+            finally:
+                self.assertEqual(daemon.stop(), 0)
+                daemon.kill_holder()
+                emulator.stop()
+
     # ---- framing ----
 
     def assert_refused_and_closed(self, data):

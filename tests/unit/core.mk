@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-core_tests = tests/unit/test_core tests/unit/test_core_faults
+core_tests = tests/unit/test_core tests/unit/test_core_faults tests/unit/test_core_delivery
 check_PROGRAMS += $(core_tests)
 TESTS += $(core_tests)
 
@@ -11,3 +11,6 @@ tests_unit_test_core_LDADD = $(core_test_libs)
 
 tests_unit_test_core_faults_SOURCES = tests/unit/test_core_faults.c $(core_test_sources)
 tests_unit_test_core_faults_LDADD = $(core_test_libs)
+
+tests_unit_test_core_delivery_SOURCES = tests/unit/test_core_delivery.c $(core_test_sources)
+tests_unit_test_core_delivery_LDADD = $(core_test_libs)

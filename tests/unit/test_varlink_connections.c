@@ -156,6 +156,42 @@ START_TEST(reader_of_nothing_is_given_up)
 }
 END_TEST
 
+#define ECHO  "{'method': 'org.example.test.Echo'}"
+#define ABORT "{'method': 'org.example.test.Abort'}"
+
+START_TEST(aborted_call_has_no_answer_but_those_before_it_have)
+{
+	client_send(&client, WAIT); /* so that the others are handled in one go */
+	client_send(&client, ECHO);
+	client_send(&client, ABORT);
+	client_send(&client, ECHO);
+	client_expect(&client, "{'parameters': {'later': true}}");
+	client_expect(&client, "{'parameters': {}}");
+	client_expect_end(&client);
+	fixture_await(&counters.closed, 1);
+}
+END_TEST
+
+START_TEST(aborted_stream_does_not_end_as_if_it_were_whole)
+{
+	client_send(&client,
+		"{'method': 'org.example.test.Abort', 'more': true, 'parameters': {'msec': 5}}");
+	client_expect(&client, "{'parameters': {'part': 1}, 'continues': true}");
+	client_expect_end(&client);
+	fixture_await(&counters.closed, 1);
+}
+END_TEST
+
+START_TEST(call_without_a_connection_can_be_aborted)
+{
+	client_send(&client, "{'method': 'org.example.test.Abort', 'parameters': {'msec': 50}}");
+	usleep(10000);
+	client_close(&client);
+	fixture_await(&counters.closed, 1);
+	usleep(60000);
+}
+END_TEST
+
 START_TEST(slow_ticker_is_given_up_when_the_client_closes)
 {
 	client_send(&client,
@@ -488,6 +524,9 @@ int main(void)
 	tcase_add_test(tcase, idle_half_closed_connection_is_closed);
 	tcase_add_test(tcase, oneway_calls_outlive_their_client);
 	tcase_add_test(tcase, reader_of_nothing_is_given_up);
+	tcase_add_test(tcase, aborted_call_has_no_answer_but_those_before_it_have);
+	tcase_add_test(tcase, aborted_stream_does_not_end_as_if_it_were_whole);
+	tcase_add_test(tcase, call_without_a_connection_can_be_aborted);
 	tcase_add_test(tcase, slow_ticker_is_given_up_when_the_client_closes);
 	tcase_add_test(tcase, caller_that_does_not_read_is_made_to_wait);
 	tcase_add_test(tcase, long_pipeline_leaves_others_their_turn);

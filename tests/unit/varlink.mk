@@ -12,3 +12,8 @@ test_varlink_descriptors_SOURCES = tests/unit/test_varlink_descriptors.c $(VARLI
 test_varlink_descriptors_LDADD = $(VARLINK_TEST_LIBS)
 test_varlink_bounds_SOURCES = tests/unit/test_varlink_bounds.c $(VARLINK_FIXTURE)
 test_varlink_bounds_LDADD = $(VARLINK_TEST_LIBS)
+
+check_PROGRAMS += test_varlink_encode
+TESTS += test_varlink_encode
+test_varlink_encode_SOURCES = tests/unit/test_varlink_encode.c
+test_varlink_encode_LDADD = libdaemon.la $(JANSSON_LIBS) $(CHECK_LIBS)

@@ -183,6 +183,24 @@ static void do_deny(struct varlink_call *call, json_t *parameters _unused_, void
 	varlink_error(call, VARLINK_ERROR_PERMISSION_DENIED, NULL);
 }
 
+static void abort_later(evutil_socket_t fd _unused_, short what _unused_, void *userdata)
+{
+	struct kept *kept = userdata;
+
+	varlink_abort(kept->call);
+	kept_finish(kept);
+}
+
+static void do_abort(struct varlink_call *call, json_t *parameters, void *userdata _unused_)
+{
+	if (varlink_call_more(call))
+		varlink_reply_continues(call, json_pack("{s:i}", "part", 1));
+	if (json_object_get(parameters, "msec"))
+		kept_start(call, abort_later, number(parameters, "msec"));
+	else
+		varlink_abort(call);
+}
+
 static const struct varlink_method methods[] = {
 	{ "Echo", do_echo, false },
 	{ "Note", do_note, false },
@@ -194,6 +212,7 @@ static const struct varlink_method methods[] = {
 	{ "Tick", do_tick, true },
 	{ "Who", do_who, false },
 	{ "Deny", do_deny, false },
+	{ "Abort", do_abort, false },
 	{ "Planned", NULL, false },
 	{ 0 },
 };
