@@ -184,12 +184,12 @@ class BadInput(unittest.TestCase):
     # ---- answers ----
 
     def test_answer_that_cannot_be_delivered_takes_the_parcel_back(self):
-        before = self.daemon.log_text().count('reclaimed')
+        before = self.daemon.log_text().count('reclaim of')
         for lifetime in ('detached', 'connection'):
             with self.subTest(lifetime), self.daemon.connect() as deaf:
                 deaf.socket.shutdown(socket.SHUT_RD)
                 deaf.send('Lend', t.lend(MIB, lifetime=lifetime))
-                t.wait_for(lambda: self.daemon.log_text().count('reclaimed') > before, what='the parcel to come back')
+                t.wait_for(lambda: self.daemon.log_text().count('reclaim of') > before, what='the parcel to come back')
                 before += 1
                 self.assertEqual(self.daemon.log_text().count('granted'), before)
 
