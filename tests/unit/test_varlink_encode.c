@@ -154,8 +154,8 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tcase, strings_that_are_no_utf8_are_made_so);
-	tcase_add_loop_test(tcase, what_memory_does_not_suffice_for_is_not_made, 0,
-		3 + OUTCOME_POLICY_INVALID);
+	tcase_add_loop_test(
+		tcase, what_memory_does_not_suffice_for_is_not_made, 0, 3 + OUTCOME_POLICY_INVALID);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
