@@ -2,10 +2,11 @@
 
 /*
  * How long parcels of many regions take through a socket: LEND with appends of 512 regions, then
- * RECLAIM, against the embedded emulator. Usage: emulator-bench [REGIONS]...
+ * RECLAIM, against the embedded emulator; and the memory that it takes for them. Usage: emulator-bench [REGIONS]...
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -79,12 +80,21 @@ static void fill(struct ghrm_region *regions, size_t n, uint64_t first)
 			GHRM_PAGE_SIZE };
 }
 
+/* Bytes that the allocator has handed out, in all threads. */
+static size_t allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
 static void measure(int fd, uint64_t total)
 {
 	struct ghrm_acl_entry acl = { 0x80, GHRM_RIGHT_R | GHRM_RIGHT_W };
 	struct ghrm_region regions[GHRM_LIST_MAX];
 	size_t n = total < GHRM_LIST_MAX ? total : GHRM_LIST_MAX;
-	uint64_t begin = util_now_usec(), appended, done = n;
+	uint64_t begin = util_now_usec(), appended, end, done = n;
+	size_t before = allocated(), after;
 	uint32_t handle;
 	uint16_t seq = 0;
 
@@ -101,9 +111,16 @@ static void measure(int fd, uint64_t total)
 				done == total ? GHRM_APPEND_END : 0, regions, n));
 	}
 	appended = util_now_usec();
+	after = allocated();
+	end = util_now_usec();
 	call(fd, seq, GHRM_MEM_RECLAIM, ghrm_encode_back(payload, sizeof(payload), handle, 0));
-	printf("%8" PRIu64 " regions: create %8.1f ms, reclaim %8.1f ms\n", total,
-		(double)(appended - begin) / 1000, (double)(util_now_usec() - appended) / 1000);
+	end = util_now_usec() - end;
+	printf("%8" PRIu64
+	       " regions: create %8.1f ms (%.2f us each), reclaim %8.1f ms (%.2f us each), "
+	       "%.0f bytes each\n",
+		total, (double)(appended - begin) / 1e3, (double)(appended - begin) / (double)total,
+		(double)end / 1e3, (double)end / (double)total,
+		((double)after - (double)before) / (double)total);
 }
 
 int main(int argc, char **argv)
