@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/util.h"
@@ -147,6 +148,46 @@ const struct entry *keep_get(const struct keep *keep, uint64_t name)
 	const struct entry *entry = name > 0 ? keep_after(keep, name - 1) : NULL;
 
 	return entry && entry->name == name ? entry : NULL;
+}
+
+/* A ring that has buffers refuses more of them, before it looks at how many; nothing else does. */
+static bool pins_something(int ring)
+{
+	const struct iovec none = { 0 };
+
+	return syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &none, 0) < 0 &&
+	       errno == EBUSY;
+}
+
+int keep_adopt(struct keep *keep, const struct holder_request *request, int ring)
+{
+	struct entry entry = {
+		.name = request->name,
+		.size = request->size,
+		.pages = request->size / (uint64_t)sysconf(_SC_PAGESIZE),
+		.class = request->class,
+		.fd = -1,
+		.ring = ring,
+	};
+	size_t i;
+	int r;
+
+	if (keep_get(keep, request->name))
+		return -EEXIST;
+	if (!pins_something(ring))
+		return -EBADF;
+	r = reserve(keep);
+	if (r < 0)
+		return r;
+	memcpy(entry.tag, request->tag, sizeof(entry.tag));
+	i = index_after(keep, entry.name);
+	memmove(keep->entries + i + 1, keep->entries + i, (keep->n - i) * sizeof(entry));
+	keep->entries[i] = entry;
+	keep->n++;
+	keep->pages += entry.pages;
+	if (keep->highest < entry.name)
+		keep->highest = entry.name;
+	return 0;
 }
 
 int keep_drop(struct keep *keep, uint64_t name)

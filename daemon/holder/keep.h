@@ -10,7 +10,7 @@
 struct entry {
 	uint64_t name, offset, size, pages;
 	uint32_t class;
-	int fd;
+	int fd;   /* -1: adopted */
 	int ring; /* the io_uring that holds the pin, -1: none */
 	char tag[HOLDER_TAG_MAX];
 };
@@ -30,6 +30,12 @@ void keep_done(struct keep *keep);
  * HOLDER_MEMORY. Returns 0 or -errno: -EEXIST for a name that is or was taken.
  */
 int keep_put(struct keep *keep, const struct holder_request *request, int fd);
+
+/*
+ * Takes over a ring (only on success) that pins memory already, under the request's name. Returns 0
+ * or -errno: -EEXIST for a name that is kept, -EBADF for a descriptor that pins nothing.
+ */
+int keep_adopt(struct keep *keep, const struct holder_request *request, int ring);
 
 /* The entry of that name, or NULL. Valid until the next put or drop. */
 const struct entry *keep_get(const struct keep *keep, uint64_t name);

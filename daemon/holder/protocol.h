@@ -15,7 +15,7 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define HOLDER_VERSION 1u
+#define HOLDER_VERSION 2u
 #define HOLDER_SOCKET  "holder.sock"
 #define HOLDER_LOCK    "lock"
 #define HOLDER_TAG_MAX 32 /* with the NUL */
@@ -24,9 +24,15 @@ enum holder_command {
 	HOLDER_HELLO =
 		1, /* + lock's descriptor → epoch, highest name, entries, pages; + holder's pidfd */
 	HOLDER_PUT = 2,  /* name, class, offset, size, tag + descriptor → pages, ring_fd */
-	HOLDER_GET = 3,  /* name → the entry + its descriptor */
+	HOLDER_GET = 3,  /* name → the entry + its descriptor; -ENODATA: adopted, it has none */
 	HOLDER_LIST = 4, /* name → the entry with the lowest name above it; -ENOENT: no more */
 	HOLDER_DROP = 5, /* name → the entry as it was */
+	/*
+	 * name, class memory, size, tag, ring_fd + pidfd of a process that lets the holder copy
+	 * descriptor ring_fd, a ring with pinned buffers, out of it → the entry, without a memfd.
+	 * A ring can be passed in no other way: the kernel refuses it in SCM_RIGHTS.
+	 */
+	HOLDER_ADOPT = 6,
 };
 
 enum holder_class {
@@ -43,12 +49,15 @@ enum holder_ability {
 struct holder_request {
 	uint32_t command; /* enum holder_command */
 	uint32_t class;   /* enum holder_class */
-	uint64_t name;    /* not 0; PUT's must be above every name the holder has seen */
+	uint64_t name;    /* not 0; PUT's must be above every name the holder has seen, ADOPT's
+			     one that it does not keep */
 	uint64_t offset;  /* bytes */
 	uint64_t size;    /* bytes */
+	int32_t ring_fd;
+	uint32_t reserved; /* 0 */
 	char tag[HOLDER_TAG_MAX];
 };
-static_assert(sizeof(struct holder_request) == 64, "the size is the protocol's");
+static_assert(sizeof(struct holder_request) == 72, "the size is the protocol's");
 
 struct holder_reply {
 	int32_t result; /* 0 or -errno */

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/util.h"
@@ -114,7 +115,8 @@ static bool put_is_sound(const struct holder_request *request)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-	if (request->name == 0 || request->name == UINT64_MAX || !tag_is_text(request))
+	if (request->name == 0 || request->name == UINT64_MAX || request->ring_fd ||
+		!tag_is_text(request))
 		return false;
 	switch (request->class) {
 	case HOLDER_MEMORY:
@@ -127,20 +129,29 @@ static bool put_is_sound(const struct holder_request *request)
 	}
 }
 
+static bool adopt_is_sound(const struct holder_request *request)
+{
+	return request->name != 0 && request->name != UINT64_MAX && tag_is_text(request) &&
+	       request->class == HOLDER_MEMORY && request->offset == 0 && request->size > 0 &&
+	       request->size % (uint64_t)sysconf(_SC_PAGESIZE) == 0 && request->size <= INT64_MAX &&
+	       request->ring_fd >= 0;
+}
+
 static bool request_is_sound(const struct holder_request *request, bool has_fd)
 {
 	static const char no_tag[HOLDER_TAG_MAX];
-	bool bare = !request->class && !request->offset && !request->size && !has_fd &&
+	bool bare = !request->class && !request->offset && !request->size && !request->ring_fd &&
 		    memcmp(request->tag, no_tag, sizeof(no_tag)) == 0;
 
+	if (request->reserved)
+		return false;
 	switch (request->command) {
-	case HOLDER_HELLO:
-		return has_fd && !request->class && !request->name && !request->offset &&
-		       !request->size && memcmp(request->tag, no_tag, sizeof(no_tag)) == 0;
+	case HOLDER_HELLO: return has_fd && bare && !request->name;
 	case HOLDER_PUT: return has_fd && put_is_sound(request);
+	case HOLDER_ADOPT: return has_fd && adopt_is_sound(request);
 	case HOLDER_GET:
 	case HOLDER_LIST:
-	case HOLDER_DROP: return bare;
+	case HOLDER_DROP: return bare && !has_fd;
 	default: return false;
 	}
 }
@@ -206,6 +217,19 @@ static int hello(struct server *server, struct holder_reply *reply, int fd)
 	return 0;
 }
 
+static int adopt(struct keep *keep, const struct holder_request *request, int pidfd)
+{
+	_cleanup_close_ int ring = (int)syscall(SYS_pidfd_getfd, pidfd, request->ring_fd, 0);
+	int r;
+
+	if (ring < 0)
+		return -errno;
+	r = keep_adopt(keep, request, ring);
+	if (r == 0)
+		TAKE_FD(ring);
+	return r;
+}
+
 /* Fills the reply; *ret_pass is a descriptor to send with it, still the holder's. */
 static int execute(struct server *server, const struct holder_request *request, int *fd,
 	struct holder_reply *reply, int *ret_pass)
@@ -229,12 +253,20 @@ static int execute(struct server *server, const struct holder_request *request, 
 		*fd = -1;
 		entry = keep_get(keep, request->name);
 		break;
+	case HOLDER_ADOPT:
+		r = adopt(keep, request, *fd);
+		if (r < 0)
+			return r;
+		entry = keep_get(keep, request->name);
+		break;
 	case HOLDER_LIST: entry = keep_after(keep, request->name); break;
 	default: entry = keep_get(keep, request->name); break;
 	}
 	if (!entry)
 		return -ENOENT;
 	describe(reply, entry);
+	if (request->command == HOLDER_GET && entry->fd < 0)
+		return -ENODATA;
 	if (request->command == HOLDER_GET)
 		*ret_pass = entry->fd;
 	if (request->command == HOLDER_DROP)

@@ -145,7 +145,7 @@ static int connect_to(struct holder_peer *peer, const struct holder_place *place
 
 	set_address(&address, place);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (fd < 0 || set_patience(fd, HELLO_PATIENCE) < 0)
+	if (fd < 0 || set_patience(fd, place->patience ? place->patience : HELLO_PATIENCE) < 0)
 		return -errno;
 	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		if (errno != EINTR)
@@ -169,7 +169,7 @@ static int greet(struct holder_peer *peer, const struct holder_place *place)
 	if (r == 0 && peer->pidfd < 0)
 		r = -EPROTO;
 	if (r == 0)
-		r = set_patience(peer->socket, ASK_PATIENCE);
+		r = set_patience(peer->socket, place->patience ? place->patience : ASK_PATIENCE);
 	if (r < 0)
 		holder_peer_done(peer);
 	return r;

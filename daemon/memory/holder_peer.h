@@ -10,8 +10,9 @@
 struct holder_place {
 	const char *state_dir;
 	const char *holder_path;
-	int directory_fd; /* state_dir, opened */
-	int lock_fd;      /* the locked lock file in it */
+	int directory_fd;  /* state_dir, opened */
+	int lock_fd;       /* the locked lock file in it */
+	unsigned patience; /* seconds that an answer may take; 0: what pinning may take */
 };
 
 struct holder_peer {

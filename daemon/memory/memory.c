@@ -252,3 +252,8 @@ void memory_left_over(const struct memory *memory, uint64_t *ret_entries, uint64
 {
 	holder_link_left_over(memory->pinner.holder, ret_entries, ret_pages);
 }
+
+uint64_t memory_owed(const struct memory *memory)
+{
+	return holder_link_owed(memory->pinner.holder);
+}

@@ -4,7 +4,8 @@
 /*
  * From a memfd to pinned, joined, page-aligned physical regions, and back (architecture.md, "Memory").
  * The work is done by worker threads that keep nothing: a job goes in, the job comes back through the
- * submitter's mailbox. Pins are made and kept by ghmemd-holder.
+ * submitter's mailbox. Pins are made and kept by ghmemd-holder; the memory
+ * room is their second owner, and sees to it that there are always two.
  *
  * Threads: memory_submit may be called by any thread.
  */
@@ -47,9 +48,8 @@ enum memory_outcome memory_measure(int fd, uint64_t offset, uint64_t size, bool 
 
 /* What a successful pin job leaves behind; given back with an unpin job. */
 struct pinned {
-	uint64_t name;  /* the holder's name for it; never repeats */
+	uint64_t name;  /* the holder's name for it, which alone ends the pin; never repeats */
 	int memfd;      /* allocate: the memory's descriptor, to pass to the client; else -1 */
-	int ring;       /* our copy of the holder's pin, -1 when nothing is pinned */
 	bool is_pinned; /* false: only without the privilege, and only with an emulator */
 	bool made_up;   /* region addresses are not real frame numbers; the same condition */
 	uint64_t pages; /* pages pinned */
@@ -82,8 +82,8 @@ struct memory_job {
 /* Bytes of addresses that memory of this size needs when they are made up (there are gaps in it). */
 uint64_t memory_made_up_span(uint64_t size);
 
-struct pinned *pinned_free(
-	struct pinned *pinned); /* closes and frees, unpins nothing; returns NULL */
+/* Closes and frees; the memory stays pinned, for nothing but MEMORY_UNPIN ends a pin. Returns NULL. */
+struct pinned *pinned_free(struct pinned *pinned);
 
 struct memory_options {
 	unsigned workers;
@@ -107,12 +107,18 @@ struct memory_abilities {
  */
 int memory_new(struct memory **ret, const struct memory_options *options, char **ret_error);
 
-/* Finishes what is queued and ends the workers. Pins stay with the holder. Returns NULL. */
+/*
+ * Finishes what is queued and ends the workers. Pins stay with the holder; when none can be had, a
+ * copy of this process is left behind that keeps them and does nothing else. Returns NULL.
+ */
 struct memory *memory_free(struct memory *memory);
 
 const struct memory_abilities *memory_abilities(const struct memory *memory);
 
 /* Pages and parcels that the holder kept from a daemon before this one. */
 void memory_left_over(const struct memory *memory, uint64_t *ret_entries, uint64_t *ret_pages);
+
+/* Entries that are to be unpinned, or may have been pinned, when the holder answers again. Any thread. */
+uint64_t memory_owed(const struct memory *memory);
 
 void memory_submit(struct memory *memory, struct memory_job *job);

@@ -64,6 +64,8 @@ static int map_source(const struct source *source, struct mapping *mapping)
 	if (map == MAP_FAILED)
 		return -errno;
 	mapping->map = map;
+	/* A keeper, which is a copy of this process, is to keep rings and not the file. */
+	madvise(map, mapping->size, MADV_DONTFORK);
 	return 0;
 }
 
@@ -172,7 +174,6 @@ static int put(const struct pinner *pinner, struct memory_job *job, const struct
 		.fd = source->fd,
 		.offset = source->offset,
 		.size = source->size,
-		.ring = -1,
 	};
 	uint64_t start = util_now_usec();
 	bool lost = false;
@@ -188,20 +189,19 @@ static int put(const struct pinner *pinner, struct memory_job *job, const struct
 		return r;
 	}
 	pinned->name = put.name;
-	pinned->ring = put.ring;
 	pinned->is_pinned = put.class == HOLDER_MEMORY;
 	pinned->pages = put.pages;
 	return 0;
 }
 
-static int drop(const struct pinner *pinner, struct pinned *pinned)
+static int drop(const struct pinner *pinner, const struct pinned *pinned)
 {
 	int r = holder_link_drop(pinner->holder, pinned->name);
 
 	if (r < 0)
-		log_warning("the holder did not let go of entry %" PRIu64 ": %s", pinned->name,
-			strerror(-r));
-	pinned->ring = util_close(pinned->ring);
+		log_warning("the holder did not let go of entry %" PRIu64
+			    " (%s): it will be asked again",
+			pinned->name, strerror(-r));
 	return r;
 }
 
@@ -278,7 +278,7 @@ void pin_do(const struct pinner *pinner, struct memory_job *job)
 		job->fd = util_close(job->fd);
 		return;
 	}
-	pinned->memfd = pinned->ring = -1;
+	pinned->memfd = -1;
 	job->outcome = source_open(job, &source, job->reason);
 	if (job->outcome == MEMORY_OK) {
 		if (source.is_ours)
@@ -297,7 +297,7 @@ void pin_undo(const struct pinner *pinner, struct memory_job *job)
 	job->outcome = MEMORY_OK;
 	job->reason[0] = '\0';
 	if (r < 0)
-		fail(job, MEMORY_UNAVAILABLE, "ghmemd-holder did not let go of the memory: %s",
+		fail(job, MEMORY_UNAVAILABLE, "ghmemd-holder does not let go of the memory yet: %s",
 			strerror(-r));
 	job->pinned = pinned_free(job->pinned);
 }
@@ -307,7 +307,6 @@ int pin_probe(const struct pinner *pinner)
 	struct holder_put put = {
 		.class = HOLDER_MEMORY,
 		.size = (uint64_t)sysconf(_SC_PAGESIZE),
-		.ring = -1,
 	};
 	_cleanup_close_ int fd = memfd_create("ghmem", MFD_CLOEXEC);
 	bool lost;
@@ -319,6 +318,5 @@ int pin_probe(const struct pinner *pinner)
 	r = holder_link_put(pinner->holder, &put, &lost);
 	if (r < 0)
 		return r;
-	util_close(put.ring);
 	return holder_link_drop(pinner->holder, put.name);
 }

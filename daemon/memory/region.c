@@ -38,7 +38,6 @@ struct pinned *pinned_free(struct pinned *pinned)
 {
 	if (!pinned)
 		return NULL;
-	util_close(pinned->ring);
 	util_close(pinned->memfd);
 	region_list_done(&pinned->regions);
 	free(pinned);

@@ -207,7 +207,7 @@ void bench_pin(struct bench *bench, size_t n_regions)
 
 	util_close(job->fd);
 	job->pinned = calloc(1, sizeof(*job->pinned));
-	*job->pinned = (struct pinned){ .memfd = -1, .ring = -1, .is_pinned = true };
+	*job->pinned = (struct pinned){ .memfd = -1, .is_pinned = true };
 	for (size_t i = 0; i < n_regions; i++)
 		ck_assert_int_eq(
 			region_list_add(&job->pinned->regions, 0x80000000 + i * 0x2000, 0x1000), 0);

@@ -10,6 +10,7 @@ libmemorytest_la_LIBADD = libmemory.la $(CHECK_LIBS)
 memory_tests = \
 	tests/unit/test_memory \
 	tests/unit/test_memory_life \
+	tests/unit/test_memory_holders \
 	tests/unit/test_holder \
 	tests/unit/test_holder_life
 check_PROGRAMS += $(memory_tests)
@@ -20,6 +21,9 @@ EXTRA_tests_unit_test_memory_DEPENDENCIES = daemon/ghmemd-holder
 tests_unit_test_memory_life_SOURCES = tests/unit/test_memory_life.c
 tests_unit_test_memory_life_LDADD = libmemorytest.la
 EXTRA_tests_unit_test_memory_life_DEPENDENCIES = daemon/ghmemd-holder
+tests_unit_test_memory_holders_SOURCES = tests/unit/test_memory_holders.c
+tests_unit_test_memory_holders_LDADD = libmemorytest.la
+EXTRA_tests_unit_test_memory_holders_DEPENDENCIES = daemon/ghmemd-holder
 tests_unit_test_holder_SOURCES = tests/unit/test_holder.c
 tests_unit_test_holder_LDADD = libmemorytest.la
 EXTRA_tests_unit_test_holder_DEPENDENCIES = daemon/ghmemd-holder

@@ -2,9 +2,12 @@
 #include "memory_bench.h"
 
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,7 +27,7 @@ void bench_start_memory(struct bench *bench, const char *epoch, bool may_invent)
 	const struct memory_options options = {
 		.workers = 2,
 		.state_dir = bench->dir.path,
-		.holder_path = state_dirs_holder(),
+		.holder_path = *bench->holder_path ? bench->holder_path : state_dirs_holder(),
 		.lock_fd = bench->dir.lock_fd,
 		.may_invent = may_invent,
 		.epoch = epoch,
@@ -101,6 +104,85 @@ void unpin(struct bench *bench, struct pinned *pinned)
 	run(bench, &job);
 	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
 	ck_assert_ptr_null(job.pinned);
+}
+
+/* ---- the processes beside it ---- */
+
+pid_t find_holder(const struct bench *bench)
+{
+	char wanted[sizeof(bench->dir.path) + 16], path[300], line[512];
+	size_t size = (size_t)snprintf(wanted, sizeof(wanted), "--state-dir %s", bench->dir.path);
+	struct dirent *entry;
+	DIR *all = opendir("/proc");
+	pid_t found = -1;
+
+	wanted[strlen("--state-dir")] = '\0';
+	while ((entry = readdir(all))) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
+		file = atoi(entry->d_name) > 0 ? fopen(path, "re") : NULL;
+		if (!file)
+			continue;
+		if (memmem(line, fread(line, 1, sizeof(line), file), wanted, size))
+			found = atoi(entry->d_name);
+		fclose(file);
+	}
+	closedir(all);
+	return found;
+}
+
+pid_t find_keeper(pid_t parent)
+{
+	char path[300], name[32], state;
+	struct dirent *entry;
+	DIR *all = opendir("/proc");
+	pid_t found = -1;
+	int its_parent;
+
+	while ((entry = readdir(all))) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+		file = atoi(entry->d_name) > 0 ? fopen(path, "re") : NULL;
+		if (!file)
+			continue;
+		if (fscanf(file, "%*d (%31[^)]) %c %d", name, &state, &its_parent) == 3 &&
+			strcmp(name, "ghmemd-keeper") == 0 && its_parent == parent && state != 'Z')
+			found = atoi(entry->d_name);
+		fclose(file);
+	}
+	closedir(all);
+	return found;
+}
+
+void end_process(pid_t pid)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd end = { pidfd, POLLIN, 0 };
+
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(poll(&end, 1, 5000), 1);
+	close(pidfd);
+}
+
+pid_t kill_holder(const struct bench *bench)
+{
+	pid_t pid = find_holder(bench);
+
+	ck_assert_int_gt(pid, 0);
+	end_process(pid);
+	return pid;
+}
+
+static bool is_adopted(void *userdata)
+{
+	return find_holder(userdata) > 0 && find_keeper(getpid()) < 0;
+}
+
+void await_adoption(struct bench *bench)
+{
+	ck_assert(wait_until(is_adopted, bench));
 }
 
 /* ---- what the kernel says ---- */

@@ -11,6 +11,7 @@
 
 struct bench {
 	struct state_dir dir;
+	char holder_path[96]; /* empty: the one in the usual place */
 	struct event_base *base;
 	struct mailbox mailbox;
 	struct memory *memory;
@@ -32,6 +33,19 @@ void run(struct bench *bench, struct memory_job *job);
 /* These assert that it works. */
 struct pinned *allocate(struct bench *bench, uint64_t size);
 void unpin(struct bench *bench, struct pinned *pinned);
+
+/* The holder of the bench, by its command line: its one connection is not ours; -1: none. */
+pid_t find_holder(const struct bench *bench);
+
+/* Kills and waits for the end. */
+pid_t kill_holder(const struct bench *bench);
+void end_process(pid_t pid);
+
+/* The keeper that is a child of that process, -1: none. */
+pid_t find_keeper(pid_t parent);
+
+/* After a holder's death: waits until another one has every pin. */
+void await_adoption(struct bench *bench);
 
 /* Root, on a kernel that pins; says so when not. */
 bool have_privilege(void);

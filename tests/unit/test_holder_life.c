@@ -5,12 +5,14 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +128,78 @@ START_TEST(entries_are_listed_got_and_dropped)
 	ck_assert_uint_eq(fds_of(child.pid), fds);
 	close(file);
 	close(got);
+	close(fd);
+	done(&child);
+}
+END_TEST
+
+static int offer(int fd, uint64_t name, int pidfd, int ring)
+{
+	struct holder_request request = {
+		.command = HOLDER_ADOPT,
+		.class = HOLDER_MEMORY,
+		.name = name,
+		.size = 4 * PAGE,
+		.ring_fd = ring,
+		.tag = "moved",
+	};
+	struct holder_reply reply;
+
+	return ask(fd, request, pidfd, &reply);
+}
+
+START_TEST(rings_with_pins_are_adopted_and_nothing_else_is)
+{
+	struct holder_request list = { .command = HOLDER_LIST };
+	int fd, ring, empty, pidfd, self = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct io_uring_params params = { 0 };
+	struct holder_reply reply;
+	struct child child;
+	unsigned fds;
+
+	if (geteuid() != 0 || syscall(SYS_pidfd_getfd, -1, -1, 0) == 0 || errno == ENOSYS) {
+		fprintf(stderr, "a test with copied rings was left out\n");
+		return;
+	}
+	start(&child, "30");
+	fd = dial(&child);
+	tell(fd, &(struct holder_request){ .command = HOLDER_HELLO }, sizeof(list),
+		&child.dir.lock_fd, 1);
+	ck_assert_int_eq(hear(fd, &reply, &pidfd), 0);
+	fds = fds_of(child.pid);
+	ck_assert_int_eq(ask(fd, put(5, HOLDER_MEMORY, 4 * PAGE), make_small_memfd(), &reply), 0);
+	ring = (int)syscall(SYS_pidfd_getfd, pidfd, reply.ring_fd, 0);
+	ck_assert_int_ge(ring, 0);
+	empty = (int)syscall(SYS_io_uring_setup, 4, &params);
+	ck_assert_int_ge(empty, 0);
+
+	ck_assert_int_eq(offer(fd, 5, self, ring), -EEXIST);
+	ck_assert_int_eq(offer(fd, 6, self, empty), -EBADF);
+	ck_assert_int_eq(offer(fd, 6, self, fd), -EBADF);
+	ck_assert_int_eq(offer(fd, 6, self, 1000000), -EBADF);
+	ck_assert_int_eq(offer(fd, 6, fd, ring), -EBADF);
+	ck_assert_int_eq(offer(fd, 9, self, ring), 0);
+	ck_assert_int_eq(offer(fd, 3, self, ring), 0); /* in its place */
+	ck_assert_int_eq(put_memory(fd, 8), -EEXIST);
+	ck_assert_int_eq(put_memory(fd, 10), 0);
+	ck_assert_uint_eq(fds_of(child.pid), fds + 6);
+	for (size_t i = 0; i < 4; i++) {
+		static const uint64_t names[] = { 3, 5, 9, 10 };
+
+		ck_assert_int_eq(ask(fd, list, -1, &reply), 0);
+		ck_assert_uint_eq(reply.name, names[i]);
+		ck_assert_uint_eq(reply.pages, 4);
+		ck_assert_str_eq(reply.tag, i % 2 ? "tag" : "moved");
+		list.name = reply.name;
+	}
+	ck_assert_int_eq(
+		ask(fd, (struct holder_request){ .command = HOLDER_GET, .name = 9 }, -1, &reply),
+		-ENODATA);
+	for (uint64_t name = 1; name <= 10; name++)
+		ask(fd, (struct holder_request){ .command = HOLDER_DROP, .name = name }, -1,
+			&reply);
+	ck_assert_uint_eq(fds_of(child.pid), fds);
+	close(pidfd);
 	close(fd);
 	done(&child);
 }
@@ -318,6 +392,7 @@ int main(void)
 	tcase_add_test(tests, what_cannot_be_pinned_is_refused_and_the_connection_goes_on);
 	tcase_add_test(tests, names_never_repeat);
 	tcase_add_test(tests, entries_are_listed_got_and_dropped);
+	tcase_add_test(tests, rings_with_pins_are_adopted_and_nothing_else_is);
 	tcase_add_test(tests, clients_are_closed_when_no_daemon_comes_back);
 	tcase_add_test(tests, it_ends_when_empty_and_alone_but_not_before);
 	tcase_add_test(tests, signals_end_it_only_when_it_is_empty);

@@ -296,7 +296,6 @@ START_TEST(allocated_memory_is_pinned_and_its_frames_are_right)
 	ck_assert(pinned->is_pinned);
 	ck_assert(!pinned->made_up);
 	ck_assert_uint_eq(pinned->pages, 64 * MIB / PAGE);
-	ck_assert_int_ge(pinned->ring, 0);
 	ck_assert_int_eq(fcntl(pinned->memfd, F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW);
 	ck_assert_uint_eq(count_fds(), fds + 2);
 	expect_frames_of(pinned, pinned->memfd);
@@ -391,7 +390,6 @@ START_TEST(made_up_addresses_have_gaps_and_nobody_needs_a_privilege)
 	run(&bench, &job);
 	ck_assert_msg(job.outcome == MEMORY_OK, "%s", job.reason);
 	ck_assert(!job.pinned->is_pinned);
-	ck_assert_int_eq(job.pinned->ring, -1);
 	ck_assert_uint_eq(job.pinned->pages, 0);
 	ck_assert_uint_eq(job.pinned->regions.bytes, 64 * MIB);
 	unpin(&bench, job.pinned);
