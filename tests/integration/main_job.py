@@ -170,12 +170,33 @@ class MainJob(unittest.TestCase):
         self.assertEqual(self.emulator.parcels(), [])
         guest.close()
 
+    def with_guests(self):
+        """Starts over with an emulator whose guests accept what is announced."""
+        self.daemon.stop()
+        self.emulator.stop()
+        self.emulator = self.place.emulator = t.Emulator(self.place.folder, '--auto-accept')
+        self.daemon.start()
+
+    def test_held_pages_survive_the_holder_and_then_the_daemon(self):
+        before = t.settled_pins()
+        self.with_guests()
+        with self.daemon.connect() as link:
+            link.call('Lend', t.lend(4 << 20, notify=True))
+            t.wait_for(lambda: link.list()[0]['state'] == 'held', what='the guest to accept')
+            first = self.daemon.holder_pids()
+            os.kill(first[0], signal.SIGKILL)
+            t.wait_for(lambda: self.daemon.holder_pids() not in ([], first), what='another holder')
+            t.wait_for_pins(before + 1024)
+            # It takes over what the daemon has pinned, and the daemon may go too.
+            self.assertEqual(self.daemon.stop(), 0)
+        t.wait_for_pins(before + 1024)
+        self.assertEqual(len(self.emulator.parcels()), 1)
+        self.daemon.kill_holder()
+        t.wait_for_pins(before)
+
     def test_what_a_vm_holds_stays_pinned_when_the_daemon_stops(self):
         before = t.settled_pins()
-        self.place.emulator.stop()
-        self.emulator = self.place.emulator = t.Emulator(self.place.folder, '--auto-accept')
-        self.daemon.stop()
-        self.daemon.start()
+        self.with_guests()
         with self.daemon.connect() as link:
             parcel = link.call('Lend', t.lend(4 << 20, notify=True))['parcel']
             t.wait_for(lambda: link.list()[0]['holders'][0]['accepted'], what='the guest to accept')
