@@ -29,6 +29,11 @@ static int register_buffers(void *map, uint64_t size, int *ret_ring)
 		iov[i].iov_base = (char *)map + at;
 		iov[i].iov_len = (size_t)(size - at < BUFFER_MAX ? size - at : BUFFER_MAX);
 	}
+	/*
+	 * The pages are there, but not in this mapping. Faulting them in by read maps many at a time;
+	 * the registration alone would take one fault for each. If it fails, so will the registration.
+	 */
+	(void)madvise(map, (size_t)size, MADV_POPULATE_READ);
 	r = io_uring_queue_init(4, &ring, 0);
 	if (r < 0)
 		return r;
