@@ -438,6 +438,40 @@ START_TEST(a_drop_that_is_owed_ends_with_the_holder)
 }
 END_TEST
 
+/* ---- beside systemd ---- */
+
+START_TEST(a_service_refuses_a_new_holder_in_its_own_control_group)
+{
+	struct bench bench;
+	struct memory_options options = {
+		.workers = 1,
+		.holder_path = state_dirs_holder(),
+		.epoch = "test:1",
+	};
+	struct memory *memory = NULL;
+	char pid[16], *error = NULL;
+
+	if (!have_privilege())
+		return;
+	bench_open(&bench);
+	options.state_dir = bench.dir.path;
+	options.lock_fd = bench.dir.lock_fd;
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	setenv("SYSTEMD_EXEC_PID", pid, 1);
+	ck_assert_int_eq(memory_new(&memory, &options, &error), -EPERM);
+	ck_assert_ptr_nonnull(strstr(error, "ghmemd-holder.socket"));
+	free(error);
+	options.may_invent = true; /* an emulator's daemon does not mind */
+	ck_assert_int_eq(memory_new(&memory, &options, &error), 0);
+	memory_free(memory);
+	options.may_invent = false;
+	setenv("SYSTEMD_EXEC_PID", "1", 1); /* somebody else's service */
+	ck_assert_int_eq(memory_new(&memory, &options, &error), 0);
+	memory_free(memory);
+	bench_done(&bench);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("memory_holders");
@@ -458,6 +492,7 @@ int main(void)
 	tcase_add_test(tests, a_put_of_unknown_outcome_is_undone);
 	tcase_add_test(tests, a_drop_that_was_not_answered_is_owed_and_other_pins_stay);
 	tcase_add_test(tests, a_drop_that_is_owed_ends_with_the_holder);
+	tcase_add_test(tests, a_service_refuses_a_new_holder_in_its_own_control_group);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
