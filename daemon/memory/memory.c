@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "daemon/memory/frames.h"
 #include "daemon/memory/holder_link.h"
@@ -164,6 +165,49 @@ static int demand_abilities(const struct memory *memory, char **ret_error)
 	return -EPERM;
 }
 
+/* ---- the holder's place ---- */
+
+static bool read_cgroup(const char *process, char *text, size_t size)
+{
+	char path[32];
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%s/cgroup", process);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	n = fread(text, 1, size - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	return n > 0;
+}
+
+/*
+ * As a service of systemd with the holder in the service's own control group, one `systemctl kill`
+ * would take both. A holder that keeps something is used wherever it is: to refuse it saves nothing.
+ */
+static int demand_own_cgroup(const struct memory *memory, char **ret_error)
+{
+	const char *service = getenv("SYSTEMD_EXEC_PID");
+	char pid[16], ours[4096], its[4096];
+	uint64_t number, entries, pages;
+
+	if (!service || util_parse_u64(service, false, &number) < 0 || number != (uint64_t)getpid())
+		return 0;
+	snprintf(pid, sizeof(pid), "%d", (int)holder_link_first_pid(memory->pinner.holder));
+	memory_left_over(memory, &entries, &pages);
+	if (entries > 0 || !read_cgroup("self", ours, sizeof(ours)) ||
+		!read_cgroup(pid, its, sizeof(its)) || strcmp(ours, its) != 0)
+		return 0;
+	if (asprintf(ret_error,
+		    "ghmemd-holder runs in the control group of this service, so that killing the "
+		    "service would give lent memory back to the kernel: enable "
+		    "ghmemd-holder.socket") < 0)
+		*ret_error = NULL;
+	return -EPERM;
+}
+
 /* ---- life ---- */
 
 static int start_workers(struct memory *memory, unsigned workers)
@@ -211,6 +255,8 @@ int memory_new(struct memory **ret, const struct memory_options *options, char *
 		find_abilities(memory);
 		r = options->may_invent ? 0 : demand_abilities(memory, ret_error);
 	}
+	if (r == 0 && !options->may_invent)
+		r = demand_own_cgroup(memory, ret_error);
 	if (r == 0)
 		r = start_workers(memory, options->workers);
 	if (r < 0) {

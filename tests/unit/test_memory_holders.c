@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@
 
 static _Noreturn void pin_and_wait(struct bench *bench, unsigned n, int ready_fd)
 {
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* when the test has failed */
 	bench_start_memory(bench, "test:1", false);
 	for (unsigned i = 0; i < n; i++)
 		pinned_free(allocate(bench, SIZE)); /* which lets go of nothing */
@@ -358,6 +360,27 @@ static void slow_open(struct slow *slow)
 	ck_assert_int_gt(slow->holder, 0);
 }
 
+/* Nothing is asserted while the holder is stopped: a failed test would leave it so. */
+struct stopped {
+	int result;
+	uint64_t owed;
+	bool lost;
+};
+
+static struct stopped while_stopped(struct slow *slow, bool is_put, int then)
+{
+	struct stopped stopped = { 0 };
+
+	kill(slow->holder, SIGSTOP);
+	if (is_put)
+		stopped.result = holder_link_put(slow->link, &slow->put, &stopped.lost);
+	else
+		stopped.result = holder_link_drop(slow->link, slow->put.name);
+	stopped.owed = holder_link_owed(slow->link);
+	kill(slow->holder, then);
+	return stopped;
+}
+
 static bool owes_nothing(void *userdata)
 {
 	return holder_link_owed(((struct slow *)userdata)->link) == 0;
@@ -374,17 +397,17 @@ static void slow_done(struct slow *slow)
 
 START_TEST(a_put_of_unknown_outcome_is_undone)
 {
+	struct stopped stopped;
 	struct slow slow;
 	bool lost;
 
 	if (!have_privilege())
 		return;
 	slow_open(&slow);
-	kill(slow.holder, SIGSTOP);
-	ck_assert_int_eq(holder_link_put(slow.link, &slow.put, &lost), -ETIMEDOUT);
-	ck_assert(lost);
-	ck_assert_uint_eq(holder_link_owed(slow.link), 1);
-	kill(slow.holder, SIGCONT);
+	stopped = while_stopped(&slow, true, SIGCONT);
+	ck_assert_int_eq(stopped.result, -ETIMEDOUT);
+	ck_assert(stopped.lost);
+	ck_assert_uint_eq(stopped.owed, 1);
 	ck_assert(wait_until(owes_nothing, &slow));
 	expect_pins(slow.before);
 	ck_assert_int_eq(holder_link_put(slow.link, &slow.put, &lost), 0);
@@ -397,6 +420,7 @@ END_TEST
 
 START_TEST(a_drop_that_was_not_answered_is_owed_and_other_pins_stay)
 {
+	struct stopped stopped;
 	uint64_t first;
 	struct slow slow;
 	bool lost;
@@ -407,20 +431,20 @@ START_TEST(a_drop_that_was_not_answered_is_owed_and_other_pins_stay)
 	ck_assert_int_eq(holder_link_put(slow.link, &slow.put, &lost), 0);
 	first = slow.put.name;
 	ck_assert_int_eq(holder_link_put(slow.link, &slow.put, &lost), 0);
-	kill(slow.holder, SIGSTOP);
-	ck_assert_int_eq(holder_link_drop(slow.link, first), -ETIMEDOUT);
-	ck_assert_uint_eq(holder_link_owed(slow.link), 1);
 	expect_pins(slow.before + 2 * PAGES);
-	kill(slow.holder, SIGCONT);
+	stopped = while_stopped(&slow, false, SIGCONT);
+	ck_assert_int_eq(stopped.result, -ETIMEDOUT);
+	ck_assert_uint_eq(stopped.owed, 1);
 	ck_assert(wait_until(owes_nothing, &slow));
 	expect_pins(slow.before + PAGES);
-	ck_assert_int_eq(holder_link_drop(slow.link, slow.put.name), 0);
+	ck_assert_int_eq(holder_link_drop(slow.link, first), 0);
 	slow_done(&slow);
 }
 END_TEST
 
 START_TEST(a_drop_that_is_owed_ends_with_the_holder)
 {
+	struct stopped stopped;
 	struct slow slow;
 	bool lost;
 
@@ -428,13 +452,47 @@ START_TEST(a_drop_that_is_owed_ends_with_the_holder)
 		return;
 	slow_open(&slow);
 	ck_assert_int_eq(holder_link_put(slow.link, &slow.put, &lost), 0);
-	kill(slow.holder, SIGSTOP);
-	ck_assert_int_eq(holder_link_drop(slow.link, slow.put.name), -ETIMEDOUT);
-	end_process(slow.holder);
+	stopped = while_stopped(&slow, false, SIGKILL);
+	ck_assert_int_eq(stopped.result, -ETIMEDOUT);
+	ck_assert_uint_eq(stopped.owed, 1);
 	ck_assert(wait_until(owes_nothing, &slow));
 	expect_pins(slow.before);
 	slow.holder = find_holder(&slow.bench);
 	slow_done(&slow);
+}
+END_TEST
+
+/* ---- beside systemd ---- */
+
+START_TEST(a_service_refuses_a_new_holder_in_its_own_control_group)
+{
+	struct bench bench;
+	struct memory_options options = {
+		.workers = 1,
+		.holder_path = state_dirs_holder(),
+		.epoch = "test:1",
+	};
+	struct memory *memory = NULL;
+	char pid[16], *error = NULL;
+
+	if (!have_privilege())
+		return;
+	bench_open(&bench);
+	options.state_dir = bench.dir.path;
+	options.lock_fd = bench.dir.lock_fd;
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	setenv("SYSTEMD_EXEC_PID", pid, 1);
+	ck_assert_int_eq(memory_new(&memory, &options, &error), -EPERM);
+	ck_assert_ptr_nonnull(strstr(error, "ghmemd-holder.socket"));
+	free(error);
+	options.may_invent = true; /* an emulator's daemon does not mind */
+	ck_assert_int_eq(memory_new(&memory, &options, &error), 0);
+	memory_free(memory);
+	options.may_invent = false;
+	setenv("SYSTEMD_EXEC_PID", "1", 1); /* somebody else's service */
+	ck_assert_int_eq(memory_new(&memory, &options, &error), 0);
+	memory_free(memory);
+	bench_done(&bench);
 }
 END_TEST
 
@@ -458,6 +516,7 @@ int main(void)
 	tcase_add_test(tests, a_put_of_unknown_outcome_is_undone);
 	tcase_add_test(tests, a_drop_that_was_not_answered_is_owed_and_other_pins_stay);
 	tcase_add_test(tests, a_drop_that_is_owed_ends_with_the_holder);
+	tcase_add_test(tests, a_service_refuses_a_new_holder_in_its_own_control_group);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
