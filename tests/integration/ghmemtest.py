@@ -343,16 +343,14 @@ def settled_pins():
 
 
 def wait_for_pins(pages):
-    wait_for(lambda: pinned_pages() == pages, 10, 'the count of %d pinned pages' % pages)
+    wait_for(lambda: pinned_pages() == pages, 30, 'the count of %d pinned pages' % pages)
 
 
 def frames(fd, size):
     """Frame numbers behind a memfd, read independently of the daemon through a mapping of our own."""
     mapping = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
-    # The address of the mapping, from the kernel's list: the one with this size and inode.
-    for i in range(0, size, PAGE):
-        mapping[i]
     inode = os.fstat(fd).st_ino
+    # The address of the mapping, from the kernel's list: the one with this size and inode.
     with open('/proc/self/maps') as stream:
         for line in stream:
             words = line.split()
@@ -361,13 +359,18 @@ def frames(fd, size):
                 break
         else:
             raise AssertionError('the mapping is not in /proc/self/maps')
-    with open('/proc/self/pagemap', 'rb') as stream:
-        stream.seek(first // PAGE * 8)
-        data = stream.read(size // PAGE * 8)
-    entries = struct.unpack('<%dQ' % (size // PAGE), data)
-    mapping.close()
-    assert all(entry >> 63 for entry in entries), 'a page is not present'
-    return [entry & ((1 << 55) - 1) for entry in entries]
+    # A page that the kernel tries to move, in vain since it is pinned, looks absent for a moment.
+    for _ in range(10):
+        for i in range(0, size, PAGE):
+            mapping[i]
+        with open('/proc/self/pagemap', 'rb') as stream:
+            stream.seek(first // PAGE * 8)
+            data = stream.read(size // PAGE * 8)
+        entries = struct.unpack('<%dQ' % (size // PAGE), data)
+        if all(entry >> 63 for entry in entries):
+            mapping.close()
+            return [entry & ((1 << 55) - 1) for entry in entries]
+    raise AssertionError('a page is not present')
 
 
 def runs(frame_numbers):
