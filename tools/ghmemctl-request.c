@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ghrm/message.h"
 #include "tools/ghmemctl.h"
 
 #define COPY_CHUNK (1u << 20)
@@ -103,7 +104,7 @@ static int memfd_from_file(const struct options *options, int *ret)
 		return S_ISDIR(st.st_mode) ? -EISDIR : -ENOTSUP;
 	if (st.st_size == 0)
 		return -ENODATA;
-	size = ((uint64_t)st.st_size + PAGE_SIZE_4K - 1) / PAGE_SIZE_4K * PAGE_SIZE_4K;
+	size = ((uint64_t)st.st_size + GHRM_PAGE_SIZE - 1) / GHRM_PAGE_SIZE * GHRM_PAGE_SIZE;
 	to = memfd_create("ghmemctl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (to < 0 || ftruncate(to, (off_t)size) < 0)
 		return -errno;

@@ -54,21 +54,6 @@ void broker_audit(const struct client *client, const char *operation, const stru
 		*size ? " of " : "", size, what);
 }
 
-static const char *verb_name(enum verb verb)
-{
-	switch (verb) {
-	case VERB_SHARE: return "share";
-	case VERB_LEND: return "lend";
-	case VERB_RECLAIM: return "reclaim";
-	case VERB_DESCRIBE: return "describe";
-	case VERB_LIST: return "list";
-	case VERB_STATUS: return "status";
-	case VERB_CHECK: return "check";
-	case VERB_RELOAD: return "reload";
-	}
-	return "";
-}
-
 void broker_audit_failure(const struct request *request, const struct parcel *parcel)
 {
 	const struct reply *reply = &request->reply;

@@ -17,11 +17,6 @@
 #define MADE_UP_FIRST 0x800000000ull
 #define MADE_UP_LIMIT 0x1000000000ull
 
-static const char *verb_name(enum verb verb)
-{
-	return verb == VERB_SHARE ? "share" : "lend";
-}
-
 /* ---- validation that needs no policy ---- */
 
 static bool fail_parameter(struct request *request, const char *field, const char *why)

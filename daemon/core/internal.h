@@ -164,7 +164,6 @@ void broker_audit_failure(const struct request *request, const struct parcel *pa
 /* ---- create.c, reclaim.c, query.c: the verbs ---- */
 
 void broker_create(struct broker *broker, struct request *request);
-void broker_check(struct broker *broker, struct request *request);
 void broker_reclaim(struct broker *broker, struct request *request);
 void broker_query(struct broker *broker, struct request *request);
 

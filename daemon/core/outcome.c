@@ -6,24 +6,23 @@
 static const struct {
 	const char *name;
 	const char *varlink;
-	int exit_status;
 } outcomes[] = {
-#define BROKER(name, status)                           \
-	{                                              \
-		name, "org.ghmem.Broker." name, status \
+#define BROKER(name)                           \
+	{                                      \
+		name, "org.ghmem.Broker." name \
 	}
-	[OUTCOME_OK] = { "OK", NULL, 0 },
-	[OUTCOME_POLICY_DENIED] = BROKER("PolicyDenied", 3),
-	[OUTCOME_QUOTA_EXCEEDED] = BROKER("QuotaExceeded", 3),
-	[OUTCOME_PARCEL_NOT_FOUND] = BROKER("ParcelNotFound", 5),
-	[OUTCOME_PARCEL_IN_USE] = BROKER("ParcelInUse", 1),
-	[OUTCOME_MEMORY_INVALID] = BROKER("MemoryInvalid", 1),
-	[OUTCOME_MANAGER_ERROR] = BROKER("ManagerError", 1),
-	[OUTCOME_MANAGER_UNAVAILABLE] = BROKER("ManagerUnavailable", 1),
-	[OUTCOME_UNKNOWN] = BROKER("OutcomeUnknown", 1),
-	[OUTCOME_INVALID_PARAMETER] = { "InvalidParameter", "org.varlink.service.InvalidParameter",
-		1 },
-	[OUTCOME_POLICY_INVALID] = BROKER("PolicyInvalid", 1),
+	[OUTCOME_OK] = { "OK", NULL },
+	[OUTCOME_POLICY_DENIED] = BROKER("PolicyDenied"),
+	[OUTCOME_QUOTA_EXCEEDED] = BROKER("QuotaExceeded"),
+	[OUTCOME_PARCEL_NOT_FOUND] = BROKER("ParcelNotFound"),
+	[OUTCOME_PARCEL_IN_USE] = BROKER("ParcelInUse"),
+	[OUTCOME_MEMORY_INVALID] = BROKER("MemoryInvalid"),
+	[OUTCOME_MANAGER_ERROR] = BROKER("ManagerError"),
+	[OUTCOME_MANAGER_UNAVAILABLE] = BROKER("ManagerUnavailable"),
+	[OUTCOME_UNKNOWN] = BROKER("OutcomeUnknown"),
+	[OUTCOME_INVALID_PARAMETER] = { "InvalidParameter",
+		"org.varlink.service.InvalidParameter" },
+	[OUTCOME_POLICY_INVALID] = BROKER("PolicyInvalid"),
 #undef BROKER
 };
 
@@ -35,9 +34,4 @@ const char *outcome_varlink_error(enum outcome outcome)
 const char *outcome_name(enum outcome outcome)
 {
 	return outcomes[outcome].name;
-}
-
-int outcome_exit_status(enum outcome outcome)
-{
-	return outcomes[outcome].exit_status;
 }

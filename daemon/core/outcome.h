@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * How a request can end, in one table: every outcome is exactly one Varlink error, one D-Bus error
- * and one exit status of ghmemctl (contract §3 to §5). Pure; thread-safe.
+ * How a request can end, in one table: every outcome is exactly one Varlink error and one D-Bus error
+ * (contract §3 and §4); ghmemctl makes its exit status from the Varlink error. Pure; thread-safe.
  */
 
 enum outcome {
@@ -25,6 +25,3 @@ const char *outcome_varlink_error(enum outcome outcome);
 
 /* The contract's short name, also the last part of the D-Bus error: "PolicyDenied". Static string. */
 const char *outcome_name(enum outcome outcome);
-
-/* Exit status of a command that ends this way. */
-int outcome_exit_status(enum outcome outcome);

@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/core/request.h"
 
+const char *verb_name(enum verb verb)
+{
+	switch (verb) {
+	case VERB_SHARE: return "share";
+	case VERB_LEND: return "lend";
+	case VERB_RECLAIM: return "reclaim";
+	case VERB_DESCRIBE: return "describe";
+	case VERB_LIST: return "list";
+	case VERB_STATUS: return "status";
+	case VERB_CHECK: return "check";
+	case VERB_RELOAD: return "reload";
+	}
+	return "";
+}
+
 const char *parcel_state_name(enum parcel_state state)
 {
 	static const char *const names[PARCEL_N_STATES] = {

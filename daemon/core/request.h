@@ -28,6 +28,9 @@ enum verb {
 	VERB_RELOAD,
 };
 
+/* The word for a verb in lines of the log: "lend". Static string. */
+const char *verb_name(enum verb verb);
+
 enum parcel_state {
 	PARCEL_BUILDING,
 	PARCEL_OFFERED,

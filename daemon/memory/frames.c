@@ -120,16 +120,16 @@ int frames_read(int pagemap_fd, const void *map, uint64_t size, struct region_li
 
 uint64_t memory_made_up_span(uint64_t size)
 {
-	uint64_t pages = size / PAGE_SIZE_4K + (size % PAGE_SIZE_4K != 0);
+	uint64_t pages = size / GHRM_PAGE_SIZE + (size % GHRM_PAGE_SIZE != 0);
 	uint64_t runs = pages / MADE_UP_RUN + (pages % MADE_UP_RUN != 0);
 
-	return pages + runs > UINT64_MAX / PAGE_SIZE_4K ? UINT64_MAX
-							: (pages + runs) * PAGE_SIZE_4K;
+	return pages + runs > UINT64_MAX / GHRM_PAGE_SIZE ? UINT64_MAX
+							  : (pages + runs) * GHRM_PAGE_SIZE;
 }
 
 int frames_make_up(uint64_t base, uint64_t size, struct region_list *list)
 {
-	const uint64_t run = MADE_UP_RUN * PAGE_SIZE_4K;
+	const uint64_t run = MADE_UP_RUN * GHRM_PAGE_SIZE;
 	uint64_t span = memory_made_up_span(size);
 
 	if (span > GHRM_ADDRESS_LIMIT || base > GHRM_ADDRESS_LIMIT - span)
@@ -140,7 +140,7 @@ int frames_make_up(uint64_t base, uint64_t size, struct region_list *list)
 
 		if (r < 0)
 			return r;
-		base += run + PAGE_SIZE_4K;
+		base += run + GHRM_PAGE_SIZE;
 		size -= now;
 	}
 	return 0;

@@ -333,8 +333,3 @@ void *varlink_connection_thread_userdata(const struct varlink_connection *connec
 {
 	return connection->thread->userdata;
 }
-
-unsigned varlink_connection_thread(const struct varlink_connection *connection)
-{
-	return connection->thread->index;
-}

@@ -143,7 +143,6 @@ static void ask(struct varlink_call *call, struct request *request, bool decoded
 static struct request *start(struct varlink_call *call, enum verb verb)
 {
 	struct request *request = NULL;
-
 	struct varlink_connection *connection = varlink_call_connection(call);
 	const struct desk *desk = varlink_connection_thread_userdata(connection);
 

@@ -114,7 +114,6 @@ const struct varlink_peer *varlink_connection_peer(const struct varlink_connecti
 uint64_t varlink_connection_id(const struct varlink_connection *connection); /* never repeats */
 void *varlink_connection_userdata(const struct varlink_connection *connection);
 void *varlink_connection_thread_userdata(const struct varlink_connection *connection);
-unsigned varlink_connection_thread(const struct varlink_connection *connection);
 
 /* ---- calls; only in their connection's thread ---- */
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "ghrm/message.h"
 #include "util/util.h"
 
 #define SPACE_FREE  1ull
@@ -57,7 +58,7 @@ bool space_take(struct space *space, bool io, uint64_t address, uint64_t size)
 
 bool space_pick(struct space *space, uint64_t size, uint64_t *ret_address)
 {
-	uint64_t align = size >= SPACE_LARGE ? SPACE_LARGE : PAGE_SIZE_4K;
+	uint64_t align = size >= SPACE_LARGE ? SPACE_LARGE : GHRM_PAGE_SIZE;
 	unsigned class;
 	struct interval *gap;
 	bool known = false;
@@ -102,7 +103,7 @@ void space_give(struct space *space, uint64_t address, uint64_t size)
 void space_home_add(
 	struct space *space, bool io, uint64_t address, uint64_t size, uint64_t physical)
 {
-	uint64_t distance = (physical - address) / PAGE_SIZE_4K << HOME_SHIFT;
+	uint64_t distance = (physical - address) / GHRM_PAGE_SIZE << HOME_SHIFT;
 
 	interval_map_set(&space->home, address, address + size,
 		distance | (io ? HOME_IO : 0) | HOME_PRESENT);
@@ -120,7 +121,7 @@ bool space_home_at(struct space *space, uint64_t address, uint64_t *ret_end, uin
 
 	if (!value)
 		return false;
-	*ret_physical = address + (value >> HOME_SHIFT) * PAGE_SIZE_4K;
+	*ret_physical = address + (value >> HOME_SHIFT) * GHRM_PAGE_SIZE;
 	*ret_io = value & HOME_IO;
 	return true;
 }

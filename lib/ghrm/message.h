@@ -63,9 +63,9 @@ const char *ghrm_msg_name(uint32_t msg_id);
 #define GHRM_HANDLE_NONE   0xffffffffu
 #define GHRM_LIST_MAX      512          /* entries per list and message, §2.9 */
 #define GHRM_ADDRESS_LIMIT (1ull << 44) /* §3.1.1 a */
-#define GHRM_PAGE_SIZE     4096ull
-#define GHRM_REGIONS_MAX   (1u << 20) /* per parcel, §3.1.1 e */
-#define GHRM_PARCELS_MAX   64         /* per owner, §5.10 */
+#define GHRM_PAGE_SIZE     4096ull      /* whatever the guest's is, §5.10 */
+#define GHRM_REGIONS_MAX   (1u << 20)   /* per parcel, §3.1.1 e */
+#define GHRM_PARCELS_MAX   64           /* per owner, §5.10 */
 
 enum ghrm_mem_type { GHRM_MEM_NORMAL = 0, GHRM_MEM_IO = 1 };
 enum ghrm_trans_type { GHRM_TRANS_DONATE = 0, GHRM_TRANS_LEND = 1, GHRM_TRANS_SHARE = 2 };

@@ -41,9 +41,6 @@
 		_v;              \
 	})
 
-#define PAGE_SIZE_4K \
-	4096ull /* the Resource Manager's page, whatever the guest's is: rm-protocol §5.10 */
-
 static inline void util_freep(void *pointer)
 {
 	free(*(void **)pointer);

@@ -11,7 +11,7 @@ static enum memory_outcome double_measure(int fd, uint64_t offset, uint64_t size
 	uint64_t *ret_bytes, char reason[static MEMORY_REASON_MAX])
 {
 	(void)fd;
-	if (offset % PAGE_SIZE_4K || !size_given || size == 0) {
+	if (offset % GHRM_PAGE_SIZE || !size_given || size == 0) {
 		snprintf(reason, MEMORY_REASON_MAX, "double says no");
 		return MEMORY_INVALID;
 	}

@@ -217,7 +217,7 @@ START_TEST(picked_places_are_the_lowest_free_ones)
 	bool taken[CELLS] = { false };
 
 	srandom((unsigned)_i);
-	space_init(&space, false, CELLS * PAGE_SIZE_4K);
+	space_init(&space, false, CELLS * GHRM_PAGE_SIZE);
 	for (unsigned round = 0; round < 20000; round++) {
 		uint64_t pages = 1 + (uint64_t)random() % 5, at = 0, run = 0, address;
 		bool found;
@@ -225,17 +225,17 @@ START_TEST(picked_places_are_the_lowest_free_ones)
 		if (random() % 2) {
 			at = (uint64_t)random() % CELLS;
 			if (taken[at])
-				space_give(&space, at * PAGE_SIZE_4K, PAGE_SIZE_4K);
+				space_give(&space, at * GHRM_PAGE_SIZE, GHRM_PAGE_SIZE);
 			taken[at] = false;
 			continue;
 		}
 		for (at = 0; at < CELLS && run < pages; at++)
 			run = taken[at] ? 0 : run + 1;
-		found = space_pick(&space, pages * PAGE_SIZE_4K, &address);
+		found = space_pick(&space, pages * GHRM_PAGE_SIZE, &address);
 		ck_assert_int_eq(found, run == pages);
 		if (!found)
 			continue;
-		ck_assert_uint_eq(address, (at - pages) * PAGE_SIZE_4K);
+		ck_assert_uint_eq(address, (at - pages) * GHRM_PAGE_SIZE);
 		for (uint64_t i = at - pages; i < at; i++)
 			taken[i] = true;
 	}
